@@ -1,0 +1,219 @@
+"""The backward graph, derived from the forward graph.
+
+Reverse-mode differentiation in three steps. First go forward over the nodes and mark those that depend on
+what is differentiated for. Then go backward from the result: a node that has cotangents sums them (a
+balanced tree in a fixed order, so results do not depend on who computes them), and the gradient rule of its
+op gives a cotangent to each marked input. Last, undo what the rules leave to us: sum over what was broadcast,
+cast to the input's dtype.
+
+The rules are array code on Arrays, so what they do is recorded: the backward graph is made of ordinary nodes,
+each with the forward node it belongs to (`grad_of`), its scope and its line, and can be drawn, run and derived
+again.
+
+>>> import numpy as np
+>>> from dagexec.tracing import trace
+>>> graph = trace(lambda x: np.sum(np.sin(x)))(np.ones(3)).backward()
+>>> [(node.op.name, node.grad_of) for node in graph.nodes if node.phase == "backward"]
+[('broadcast_to', <sum float64[]>), ('cos', <sin float64[3]>), ('multiply', <sin float64[3]>)]
+
+The idea is Linnainmaa's (1970); the form, a table from ops to array code, is that of HIPS autograd.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import optree
+
+from dagexec import xp
+from dagexec.graph import CONSTANT, ITEM, Graph, Node, Spec, method_of
+from dagexec.tracing import Array, Trace, at, finish, flatten, recording
+
+Cotangent = Any  # an Array; for a node with several results a pair (index, Array)
+
+
+def derive(
+    trace: Trace, nodes: Sequence[Node], seeds: Sequence[tuple[Node, Array]], wrt: Sequence[Node]
+) -> list[Array]:
+    """Record the backward nodes of `nodes` and return the gradient for each node of `wrt`.
+
+    `seeds` are the results with their cotangents. A node that the results do not depend on has gradient zero.
+    """
+    active = _depending_on(wrt, nodes)
+    cotangents: dict[Node, list[Cotangent]] = {}
+    for node, seed in seeds:
+        if node in active:
+            cotangents.setdefault(node, []).append(seed)
+    targets = set(wrt)
+    for node in reversed(nodes):
+        if node not in cotangents:
+            continue
+        with _backward_of(trace, node):
+            if node in targets:
+                cotangents[node] = [_total(cotangents[node])]
+                continue
+            parts = cotangents.pop(node)
+            if node.op is ITEM:
+                pair = (node.params["index"], _total(parts))
+                cotangents.setdefault(node.inputs[0], []).append(pair)
+                continue
+            g = _totals(node.spec, parts) if isinstance(node.spec, tuple) else _total(parts)
+            _apply_rules(node, g, active, cotangents)
+    return [_gradient(trace, node, cotangents) for node in wrt]
+
+
+def _depending_on(wrt: Sequence[Node], nodes: Sequence[Node]) -> set[Node]:
+    active = set(wrt)
+    for node in nodes:
+        flows = node.op is ITEM or node.op.vjp
+        if flows and node not in active and any(source in active for source in node.inputs):
+            spec = node.spec[0] if isinstance(node.spec, tuple) else node.spec
+            if spec.dtype.kind in "fc":
+                active.add(node)
+    return active
+
+
+@contextmanager
+def _backward_of(trace: Trace, node: Node) -> Iterator[None]:
+    """Label what is recorded as belonging to the gradient of `node`."""
+    outer = trace.scope, trace.phase, trace.grad_of, trace.where
+    trace.scope, trace.phase, trace.grad_of, trace.where = node.scope, "backward", node, node.where
+    try:
+        yield
+    finally:
+        trace.scope, trace.phase, trace.grad_of, trace.where = outer
+
+
+def _apply_rules(node: Node, g: Any, active: set[Node], cotangents: dict[Node, list[Cotangent]]) -> None:
+    y = Array(node)
+    inputs = [Array(source) for source in node.inputs]
+    for position, source in enumerate(node.inputs):
+        if source not in active:
+            continue
+        rule = node.op.rule(position)
+        if rule is None:
+            continue
+        share = rule(xp, g, y, *inputs, **node.params)
+        if share is not None:
+            cotangents.setdefault(source, []).append(_fit(share, source.spec))
+
+
+def _fit(share: Array, spec: Spec) -> Array:
+    """A cotangent in the shape and dtype of its input: summed over what was broadcast, and cast."""
+    if share.shape != spec.shape:
+        extra = share.ndim - spec.ndim
+        stretched = [
+            extra + axis
+            for axis, length in enumerate(spec.shape)
+            if length == 1 and share.shape[extra + axis] != 1
+        ]
+        share = xp.sum(share, axis=(*range(extra), *stretched), keepdims=False)
+        if share.shape != spec.shape:
+            share = xp.reshape(share, spec.shape)
+    return share if share.dtype == spec.dtype else xp.astype(share, spec.dtype)
+
+
+def _total(parts: list[Array]) -> Array:
+    """The sum as a balanced tree, neighbours first."""
+    while len(parts) > 1:
+        pairs = [left + right for left, right in zip(parts[::2], parts[1::2])]
+        parts = pairs + parts[len(pairs) * 2 :]
+    return parts[0]
+
+
+def _totals(specs: tuple[Spec, ...], parts: list[Cotangent]) -> tuple[Any, ...]:
+    """The cotangents of a node with several results; what nobody read has zeros."""
+    by_index: list[list[Array]] = [[] for _ in specs]
+    for index, g in parts:
+        by_index[index].append(g)
+    return tuple(
+        _total(found) if found else np.zeros(spec.shape, spec.dtype) for found, spec in zip(by_index, specs)
+    )
+
+
+def _gradient(trace: Trace, node: Node, cotangents: dict[Node, list[Cotangent]]) -> Array:
+    if node in cotangents:
+        return cotangents[node][0]  # type: ignore[no-any-return]
+    with _backward_of(trace, node):
+        zero = Array(trace.constant(np.zeros((), node.spec.dtype)))
+        return xp.broadcast_to(zero, node.spec.shape) if node.spec.shape else zero
+
+
+def require_float(spec: Spec, name: str) -> None:
+    """Raise TypeError unless an array of this Spec has a gradient."""
+    if spec.dtype.kind != "f":
+        raise TypeError(
+            f"no gradient with respect to {name}: its dtype is {spec.dtype.name}, "
+            "and only real floating-point arrays have one (convert with astype)"
+        )
+
+
+def seed_of(node: Node) -> np.ndarray[Any, Any]:
+    """The cotangent that starts a derivation: one, for a real scalar; else TypeError."""
+    if node.spec.shape != () or node.spec.dtype.kind != "f":
+        raise TypeError(
+            f"the gradient is that of a real scalar, but the result is {node.spec} ({at(node.where)}): reduce it to "
+            "a scalar, or say how the result is weighted (cotangent=, or vjp)"
+        )
+    return np.ones((), node.spec.dtype)
+
+
+@method_of(Graph)
+def backward(graph: Graph, wrt: int | Sequence[int] = 0, *, cotangent: Any = None) -> Graph:
+    """The graph of `(value, gradients)` for a graph of `value`.
+
+    `wrt` is the number of the argument to differentiate for, or a sequence of them: the gradients have the
+    structure of that argument, or are a tuple of such. A result that is no real scalar needs `cotangent`, in
+    the structure and shapes of the result. Only what is needed is built.
+
+    Raises ValueError if there is no such argument or a cotangent does not fit, TypeError if an argument
+    is not real floating-point or if the result needs a cotangent.
+
+    >>> import dagexec
+    >>> square = dagexec.trace(lambda x: x * x)(3.0)
+    >>> value, gradient = dagexec.run(square.backward(), 3.0)
+    >>> float(value), float(gradient)
+    (9.0, 6.0)
+    """
+    arguments = optree.tree_unflatten(graph.in_tree, graph.inputs)  # type: ignore[arg-type]
+    numbers = (wrt,) if isinstance(wrt, int) else tuple(wrt)
+    for number in numbers:
+        if not 0 <= number < len(arguments):  # type: ignore[arg-type]
+            raise ValueError(f"wrt={number}: the graph has {len(arguments)} arguments, counted from 0")  # type: ignore[arg-type]
+    chosen = [arguments[number] for number in numbers]  # type: ignore[index]
+    targets, structure = flatten(chosen[0] if isinstance(wrt, int) else tuple(chosen))
+    for node in targets:
+        require_float(node.spec, repr(node.name))
+    with recording(Trace(graph.nodes)) as trace:
+        trace.scalars = {
+            (node.spec.dtype, node.params["value"].tobytes()): node
+            for node in graph.nodes
+            if node.op is CONSTANT and node.spec.shape == ()
+        }
+        seeds = _seeds(trace, graph, cotangent)
+        gradients = [g.node for g in derive(trace, graph.nodes, seeds, targets)]
+    value = optree.tree_unflatten(graph.out_tree, graph.outputs)
+    outputs, out_tree = flatten((value, optree.tree_unflatten(structure, gradients)))
+    return finish(trace, graph.inputs, outputs, graph.in_tree, out_tree, f"{graph.name}.backward")
+
+
+def _seeds(trace: Trace, graph: Graph, cotangent: Any) -> list[tuple[Node, Array]]:
+    if cotangent is None:
+        if len(graph.outputs) != 1:
+            raise TypeError(
+                f"a result of {len(graph.outputs)} arrays needs a cotangent= of the same structure"
+            )
+        return [(graph.outputs[0], Array(trace.constant(seed_of(graph.outputs[0]))))]
+    leaves, structure = flatten(cotangent)
+    if structure != graph.out_tree:
+        raise ValueError(f"the cotangent's structure {structure} is not the result's {graph.out_tree}")
+    seeds = []
+    for node, leaf in zip(graph.outputs, leaves, strict=True):
+        array = np.asarray(leaf, node.spec.dtype)
+        if array.shape != node.spec.shape:
+            raise ValueError(f"a cotangent of shape {array.shape} does not fit the result {node.spec}")
+        seeds.append((node, Array(trace.constant(array))))
+    return seeds

@@ -1,0 +1,16 @@
+"""The op table: each op declared once, one file a family."""
+
+from dagexec.ops import elementwise, linear, reductions, shape
+from dagexec.ops.table import TABLE, bytes_moved, operations, python_op, specs_of
+
+__all__ = [
+    "TABLE",
+    "bytes_moved",
+    "elementwise",
+    "linear",
+    "operations",
+    "python_op",
+    "reductions",
+    "shape",
+    "specs_of",
+]

@@ -1,0 +1,259 @@
+"""Elementwise ops: arithmetic, comparison, powers, logarithms, trigonometry, selection.
+
+Kernel and dtype rule come from NumPy itself: the ufunc of the same name computes, and says which dtype its
+result has. What is written here is what NumPy does not know: the gradient rule and the cost.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from dagexec.graph import Op, Spec
+from dagexec.ops.table import Rule, broadcast_shapes, declare
+
+LN2 = float(np.log(2.0))
+LN10 = float(np.log(10.0))
+TRANSCENDENTAL = 10.0  # operations an element, beside 1 for an addition
+
+
+@lru_cache(maxsize=4096)
+def ufunc_dtype(name: str, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype of NumPy's ufunc `name` for these input dtypes; TypeError where it has none."""
+    try:
+        return getattr(np, name).resolve_dtypes((*dtypes, None))[-1]  # type: ignore[no-any-return]
+    except TypeError:
+        raise TypeError(f"not defined for {' and '.join(dtype.name for dtype in dtypes)}") from None
+
+
+def ufunc(name: str, *vjp: Rule | None, cost: float = 1.0, onnx: str | None = None, doc: str) -> Op:
+    """Declare the elementwise op whose kernel is NumPy's ufunc of the same name."""
+
+    def infer(*specs: Spec) -> Spec:
+        dtype = ufunc_dtype(name, *[spec.dtype for spec in specs])
+        shape = specs[0].shape
+        for spec in specs:
+            if spec.shape != shape:
+                shape = broadcast_shapes(shape, spec.shape)
+        return Spec(shape, dtype)
+
+    return declare(
+        Op(
+            name,
+            infer,
+            lambda xp: getattr(xp, name),
+            vjp,
+            cost=lambda out, *specs: cost * out.size,
+            onnx=onnx,
+            doc=doc,
+        )
+    )
+
+
+def _unary(name: str, vjp: Rule | None, doc: str, *, cost: float = 1.0, onnx: str | None = None) -> Op:
+    return ufunc(name, *(() if vjp is None else (vjp,)), cost=cost, onnx=onnx, doc=doc)
+
+
+# --- arithmetic ---------------------------------------------------------------------------------------
+ADD = ufunc("add", lambda xp, g, y, a, b: g, lambda xp, g, y, a, b: g, onnx="Add", doc="a + b")
+SUBTRACT = ufunc("subtract", lambda xp, g, y, a, b: g, lambda xp, g, y, a, b: -g, onnx="Sub", doc="a − b")
+MULTIPLY = ufunc(
+    "multiply", lambda xp, g, y, a, b: g * b, lambda xp, g, y, a, b: g * a, onnx="Mul", doc="a × b"
+)
+DIVIDE = ufunc(
+    "divide",
+    lambda xp, g, y, a, b: g / b,
+    lambda xp, g, y, a, b: -g * y / b,
+    cost=4,
+    onnx="Div",
+    doc="a / b",
+)
+ufunc("floor_divide", cost=4, doc="largest integer not above a / b")
+ufunc(
+    "remainder",
+    lambda xp, g, y, a, b: g,
+    lambda xp, g, y, a, b: -g * xp.floor_divide(a, b),
+    cost=4,
+    onnx="Mod",
+    doc="a − b ⌊a / b⌋, with the sign of b",
+)
+POW = ufunc(
+    "pow",
+    lambda xp, g, y, a, b: g * b * a ** xp.where(xp.equal(b, 0), 1, b - 1),
+    # 0 ** b is flat in b where it is defined: log 0 must not make it NaN.
+    lambda xp, g, y, a, b: g * y * xp.log(xp.where(xp.equal(a, 0), 1, a)),
+    cost=2 * TRANSCENDENTAL,
+    onnx="Pow",
+    doc="a to the power of b",
+)
+_unary("negative", lambda xp, g, y, x: -g, "−x", onnx="Neg")
+_unary("positive", lambda xp, g, y, x: g, "x itself")
+_unary("abs", lambda xp, g, y, x: g * xp.sign(x), "absolute value", onnx="Abs")
+_unary("square", lambda xp, g, y, x: g * (2 * x), "x × x")
+_unary("sqrt", lambda xp, g, y, x: g * (0.5 / y), "square root", cost=4, onnx="Sqrt")
+_unary("reciprocal", lambda xp, g, y, x: -g * xp.square(y), "1 / x", cost=4, onnx="Reciprocal")
+
+# --- exponentials, logarithms, trigonometry ------------------------------------------------------------
+for _name, _rule, _onnx, _doc in (
+    ("exp", lambda xp, g, y, x: g * y, "Exp", "e to the power of x"),
+    ("exp2", lambda xp, g, y, x: g * (LN2 * y), None, "2 to the power of x"),
+    ("expm1", lambda xp, g, y, x: g * (y + 1), None, "exp(x) − 1, exact for small x"),
+    ("log", lambda xp, g, y, x: g / x, "Log", "natural logarithm"),
+    ("log1p", lambda xp, g, y, x: g / (x + 1), None, "log(1 + x), exact for small x"),
+    ("log2", lambda xp, g, y, x: g / (LN2 * x), None, "logarithm to base 2"),
+    ("log10", lambda xp, g, y, x: g / (LN10 * x), None, "logarithm to base 10"),
+    ("sin", lambda xp, g, y, x: g * xp.cos(x), "Sin", "sine of x in radians"),
+    ("cos", lambda xp, g, y, x: -g * xp.sin(x), "Cos", "cosine of x in radians"),
+    ("tan", lambda xp, g, y, x: g * (xp.square(y) + 1), "Tan", "tangent of x in radians"),
+    ("asin", lambda xp, g, y, x: g / xp.sqrt(1 - xp.square(x)), "Asin", "inverse sine"),
+    ("acos", lambda xp, g, y, x: -g / xp.sqrt(1 - xp.square(x)), "Acos", "inverse cosine"),
+    ("atan", lambda xp, g, y, x: g / (xp.square(x) + 1), "Atan", "inverse tangent"),
+    ("sinh", lambda xp, g, y, x: g * xp.cosh(x), "Sinh", "hyperbolic sine"),
+    ("cosh", lambda xp, g, y, x: g * xp.sinh(x), "Cosh", "hyperbolic cosine"),
+    ("tanh", lambda xp, g, y, x: g * (1 - xp.square(y)), "Tanh", "hyperbolic tangent"),
+    ("asinh", lambda xp, g, y, x: g / xp.sqrt(xp.square(x) + 1), "Asinh", "inverse hyperbolic sine"),
+    ("acosh", lambda xp, g, y, x: g / xp.sqrt(xp.square(x) - 1), "Acosh", "inverse hyperbolic cosine"),
+    ("atanh", lambda xp, g, y, x: g / (1 - xp.square(x)), "Atanh", "inverse hyperbolic tangent"),
+):
+    _unary(_name, _rule, _doc, cost=TRANSCENDENTAL, onnx=_onnx)
+
+ufunc(
+    "atan2",
+    lambda xp, g, y, a, b: g * b / (xp.square(a) + xp.square(b)),
+    lambda xp, g, y, a, b: -g * a / (xp.square(a) + xp.square(b)),
+    cost=2 * TRANSCENDENTAL,
+    doc="angle of the point (b, a)",
+)
+ufunc(
+    "hypot",
+    lambda xp, g, y, a, b: g * a / y,
+    lambda xp, g, y, a, b: g * b / y,
+    cost=TRANSCENDENTAL,
+    doc="square root of a² + b², without overflow",
+)
+ufunc(
+    "logaddexp",
+    lambda xp, g, y, a, b: g * xp.exp(a - y),
+    lambda xp, g, y, a, b: g * xp.exp(b - y),
+    cost=3 * TRANSCENDENTAL,
+    doc="log(exp(a) + exp(b)), without overflow",
+)
+
+
+# --- comparison, logic, rounding: piecewise constant, so no gradient flows -----------------------------
+for _name, _onnx, _doc in (
+    ("equal", "Equal", "a = b"),
+    ("not_equal", None, "a ≠ b"),
+    ("less", "Less", "a < b"),
+    ("less_equal", "LessOrEqual", "a ≤ b"),
+    ("greater", "Greater", "a > b"),
+    ("greater_equal", "GreaterOrEqual", "a ≥ b"),
+    ("logical_and", "And", "a and b"),
+    ("logical_or", "Or", "a or b"),
+    ("logical_xor", "Xor", "either a or b"),
+    ("bitwise_and", None, "a & b"),
+    ("bitwise_or", None, "a | b"),
+    ("bitwise_xor", None, "a ^ b"),
+    ("logical_not", "Not", "not x"),
+    ("bitwise_invert", None, "~x"),
+    ("sign", "Sign", "−1, 0 or 1"),
+    ("floor", "Floor", "largest integer not above x"),
+    ("ceil", "Ceil", "smallest integer not below x"),
+    ("trunc", None, "x without its fraction"),
+    ("rint", "Round", "nearest integer, ties to even"),
+    ("isnan", "IsNaN", "is x not a number"),
+    ("isinf", "IsInf", "is x infinite"),
+    ("isfinite", None, "is x neither infinite nor NaN"),
+):
+    ufunc(_name, onnx=_onnx, doc=_doc)
+
+
+# --- selection -----------------------------------------------------------------------------------------
+def _larger(xp: Any, g: Any, a: Any, b: Any) -> Any:
+    """The share of `a` in the cotangent of the larger of both: ties are split in halves, as in JAX."""
+    return xp.where(xp.greater(a, b), g, xp.where(xp.equal(a, b), 0.5 * g, 0))
+
+
+ufunc(
+    "maximum",
+    lambda xp, g, y, a, b: _larger(xp, g, a, b),
+    lambda xp, g, y, a, b: _larger(xp, g, b, a),
+    onnx="Max",
+    doc="the larger of both",
+)
+ufunc(
+    "minimum",
+    lambda xp, g, y, a, b: _larger(xp, g, b, a),
+    lambda xp, g, y, a, b: _larger(xp, g, a, b),
+    onnx="Min",
+    doc="the smaller of both",
+)
+
+
+def _where_spec(condition: Spec, a: Spec, b: Spec) -> Spec:
+    if condition.dtype != np.bool:
+        raise TypeError(f"the condition must be bool, not {condition.dtype.name}")
+    return Spec(broadcast_shapes(condition.shape, a.shape, b.shape), np.result_type(a.dtype, b.dtype))
+
+
+WHERE = declare(
+    Op(
+        "where",
+        _where_spec,
+        lambda xp: xp.where,
+        (
+            None,
+            lambda xp, g, y, condition, a, b: xp.where(condition, g, 0),
+            lambda xp, g, y, condition, a, b: xp.where(condition, 0, g),
+        ),
+        onnx="Where",
+        doc="a where the condition holds, else b",
+    )
+)
+
+
+def _clip_spec(x: Spec, low: Spec, high: Spec) -> Spec:
+    dtype = np.result_type(x.dtype, low.dtype, high.dtype)
+    return Spec(broadcast_shapes(x.shape, low.shape, high.shape), dtype)
+
+
+CLIP = declare(
+    Op(
+        "clip",
+        _clip_spec,
+        lambda xp: xp.clip,
+        (
+            lambda xp, g, y, x, low, high: xp.where(
+                xp.logical_and(xp.less_equal(low, x), xp.less_equal(x, high)), g, 0
+            ),
+            lambda xp, g, y, x, low, high: xp.where(
+                xp.logical_and(xp.less(x, low), xp.less(low, high)), g, 0
+            ),
+            lambda xp, g, y, x, low, high: xp.where(
+                xp.logical_or(xp.less(high, x), xp.less_equal(high, low)), g, 0
+            ),
+        ),
+        cost=lambda out, *specs: 2.0 * out.size,
+        onnx="Clip",
+        doc="x limited to the interval from low to high",
+    )
+)
+
+
+def _astype_kernel(xp: Any, dtype: np.dtype[Any]) -> Any:
+    return lambda x: xp.asarray(x).astype(dtype)
+
+
+ASTYPE = declare(
+    Op(
+        "astype",
+        lambda x, dtype: Spec(x.shape, dtype),
+        _astype_kernel,
+        (lambda xp, g, y, x, dtype: g,),  # the derivation casts each cotangent to its input's dtype
+        cost=lambda out, x, dtype: float(out.size),
+        onnx="Cast",
+        doc="the same values in another dtype",
+    )
+)

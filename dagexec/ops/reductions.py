@@ -1,0 +1,189 @@
+"""Reductions over axes: sum, mean, product, extrema, variance, log-sum-exp, all, any, argmax, argmin.
+
+Parameters are static and normal: `axis` is a sorted tuple of the axes reduced over, `keepdims` says whether
+they stay with length one. The namespace turns what the user wrote into that form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from dagexec.graph import Op, Spec
+from dagexec.ops.elementwise import TRANSCENDENTAL, ufunc_dtype
+from dagexec.ops.table import declare
+
+Axes = tuple[int, ...]
+
+
+def reduced_shape(shape: tuple[int, ...], axis: Axes, keepdims: bool) -> tuple[int, ...]:
+    """The shape that is left when the axes in `axis` are reduced."""
+    if keepdims:
+        return tuple(1 if number in axis else length for number, length in enumerate(shape))
+    return tuple(length for number, length in enumerate(shape) if number not in axis)
+
+
+def restored(xp: Any, value: Any, axis: Axes, keepdims: bool) -> Any:
+    """A reduction's result or cotangent with the reduced axes put back with length one."""
+    return value if keepdims or not axis else xp.expand_dims(value, axis=axis)
+
+
+def _elements(x: Spec, axis: Axes) -> int:
+    return int(np.prod([x.shape[number] for number in axis], dtype=np.int64))
+
+
+def _reduction(
+    name: str,
+    dtype: Callable[[np.dtype[Any]], np.dtype[Any]],
+    vjp: Callable[..., Any] | None,
+    doc: str,
+    *,
+    cost: float = 1.0,
+    kernel: Callable[..., Any] | None = None,
+    empty: bool = True,
+    onnx: str | None = None,
+) -> Op:
+    def infer(x: Spec, axis: Axes, keepdims: bool, **params: Any) -> Spec:
+        if not empty and _elements(x, axis) == 0:
+            raise ValueError(f"an array of shape {x.shape} has no element to reduce along axis {axis}")
+        return Spec(reduced_shape(x.shape, axis, keepdims), dtype(x.dtype))
+
+    def numpy_kernel(xp: Any, **params: Any) -> Any:
+        return partial(getattr(xp, name), **params)
+
+    return declare(
+        Op(
+            name,
+            infer,
+            kernel or numpy_kernel,
+            () if vjp is None else (vjp,),
+            cost=lambda out, x, **params: cost * x.size,
+            family="reduction",
+            onnx=onnx,
+            doc=doc,
+        )
+    )
+
+
+def _sum_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    if dtype.kind in "bi":
+        return np.result_type(dtype, np.int64)
+    return np.result_type(dtype, np.uint64) if dtype.kind == "u" else dtype
+
+
+def _mean_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    return dtype if dtype.kind in "fc" else np.dtype(np.float64)
+
+
+def _sum_vjp(xp: Any, g: Any, y: Any, x: Any, axis: Axes, keepdims: bool) -> Any:
+    return xp.broadcast_to(restored(xp, g, axis, keepdims), x.shape)
+
+
+def _mean_vjp(xp: Any, g: Any, y: Any, x: Any, axis: Axes, keepdims: bool) -> Any:
+    share = g * (1 / _elements(x, axis))
+    return xp.broadcast_to(restored(xp, share, axis, keepdims), x.shape)
+
+
+def _var_vjp(xp: Any, g: Any, y: Any, x: Any, axis: Axes, keepdims: bool, correction: float) -> Any:
+    scale = 2 / (_elements(x, axis) - correction)
+    return restored(xp, g * scale, axis, keepdims) * (x - xp.mean(x, axis=axis, keepdims=True))
+
+
+def _extremum_vjp(xp: Any, g: Any, y: Any, x: Any, axis: Axes, keepdims: bool) -> Any:
+    """Equal extrema share the cotangent evenly, as in JAX."""
+    chosen = xp.astype(xp.equal(x, restored(xp, y, axis, keepdims)), x.dtype)
+    share = restored(xp, g, axis, keepdims) / xp.sum(chosen, axis=axis, keepdims=True)
+    return chosen * share
+
+
+def _logsumexp_vjp(xp: Any, g: Any, y: Any, x: Any, axis: Axes, keepdims: bool) -> Any:
+    return restored(xp, g, axis, keepdims) * xp.exp(x - restored(xp, y, axis, keepdims))
+
+
+def _products_of_others(xp: Any, x: Any) -> Any:
+    """For each element of the last axis, the product of all others there: no division, so zeros are fine.
+
+    Pairs are multiplied, the shorter array is solved, and its answer is shared out again: linear work in
+    log n steps.
+    """
+    n = x.shape[-1]
+    if n == 1:
+        return xp.ones_like(x)
+    if n % 2:
+        x = xp.concat([x, xp.ones_like(x[..., :1])], axis=-1)
+    left, right = x[..., 0::2], x[..., 1::2]
+    others = _products_of_others(xp, left * right)
+    both = xp.stack([others * right, others * left], axis=-1)
+    return xp.reshape(both, x.shape)[..., :n]
+
+
+def _prod_vjp(xp: Any, g: Any, y: Any, x: Any, axis: Axes, keepdims: bool) -> Any:
+    kept = tuple(number for number in range(x.ndim) if number not in axis)
+    order = kept + axis
+    moved = xp.permute_dims(x, order)
+    flat = xp.reshape(moved, (*(x.shape[number] for number in kept), _elements(x, axis)))
+    others = xp.reshape(_products_of_others(xp, flat), moved.shape)
+    back = tuple(order.index(number) for number in range(x.ndim))
+    return restored(xp, g, axis, keepdims) * xp.permute_dims(others, back)
+
+
+def _logsumexp_kernel(xp: Any, axis: Axes, keepdims: bool) -> Any:
+    def logsumexp(x: Any) -> Any:
+        top = xp.max(x, axis=axis, keepdims=True)
+        top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))  # inf − inf would be NaN
+        with np.errstate(divide="ignore"):  # log 0 = −inf is the right answer
+            y = xp.log(xp.sum(xp.exp(x - top), axis=axis, keepdims=True)) + top
+        return y if keepdims else xp.squeeze(y, axis=axis)
+
+    return logsumexp
+
+
+def _var_kernel(xp: Any, axis: Axes, keepdims: bool, correction: float) -> Any:
+    return partial(xp.var, axis=axis, keepdims=keepdims, correction=correction)
+
+
+def _same(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    return dtype
+
+
+_reduction("sum", _sum_dtype, _sum_vjp, "sum of the elements", onnx="ReduceSum")
+_reduction("mean", _mean_dtype, _mean_vjp, "arithmetic mean", onnx="ReduceMean")
+_reduction("prod", _sum_dtype, _prod_vjp, "product of the elements", onnx="ReduceProd")
+_reduction("max", _same, _extremum_vjp, "largest element", empty=False, onnx="ReduceMax")
+_reduction("min", _same, _extremum_vjp, "smallest element", empty=False, onnx="ReduceMin")
+_reduction("var", _mean_dtype, _var_vjp, "variance, divided by n − correction", cost=4, kernel=_var_kernel)
+_reduction(
+    "logsumexp",
+    lambda dtype: ufunc_dtype("exp", dtype),
+    _logsumexp_vjp,
+    "log of the sum of exp(x), without overflow",
+    cost=TRANSCENDENTAL,
+    kernel=_logsumexp_kernel,
+    empty=False,
+    onnx="ReduceLogSumExp",
+)
+_reduction("all", lambda dtype: np.dtype(bool), None, "are all elements true")
+_reduction("any", lambda dtype: np.dtype(bool), None, "is any element true")
+
+
+def _position_kernel(name: str) -> Callable[..., Any]:
+    def kernel(xp: Any, axis: Axes, keepdims: bool) -> Any:
+        # NumPy takes one axis or none; the namespace allows no other.
+        return partial(getattr(xp, name), axis=axis[0] if len(axis) == 1 else None, keepdims=keepdims)
+
+    return kernel
+
+
+for _name, _doc in (("argmax", "index of the first largest"), ("argmin", "index of the first smallest")):
+    _reduction(
+        _name,
+        lambda dtype: np.dtype(np.int64),
+        None,
+        _doc + " element along one axis, or of the flattened array",
+        kernel=_position_kernel(_name),
+        empty=False,
+        onnx="ArgMax" if _name == "argmax" else "ArgMin",
+    )

@@ -1,0 +1,82 @@
+"""The array namespace, made from the op table: the Array API's names and meanings.
+
+A function given a traced Array records an op; given NumPy arrays or numbers it computes at once. Elementwise
+functions and reductions are made from their rows of the op table; the others turn the user's arguments into
+the static parameters of an op, or into several ops.
+
+>>> import numpy as np
+>>> from dagexec import xp
+>>> xp.sum(np.ones((2, 3)), axis=-1)
+array([3., 3.])
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from numpy import (
+    arange,
+    e,
+    empty,
+    eye,
+    float32,
+    float64,
+    full,
+    inf,
+    int32,
+    int64,
+    linspace,
+    nan,
+    newaxis,
+    ones,
+    pi,
+    tril,
+    triu,
+    zeros,
+)
+from numpy import bool as bool
+
+from dagexec.tracing import Array, shape_of
+from dagexec.xp import protocols
+from dagexec.xp.computing import FUNCTIONS, argmax, argmin, astype, clip, pow, std, var
+from dagexec.xp.moving import (
+    broadcast_to,
+    concat,
+    expand_dims,
+    flip,
+    full_like,
+    getitem,
+    matrix_transpose,
+    moveaxis,
+    one_hot,
+    ones_like,
+    permute_dims,
+    reshape,
+    roll,
+    scatter_add,
+    split,
+    squeeze,
+    stack,
+    swapaxes,
+    take,
+    take_along_axis,
+    unstack,
+    zeros_like,
+)
+from dagexec.xp.products import dot, einsum, matmul, outer, tensordot, vecdot
+
+
+def asarray(x: Any, dtype: Any = None) -> Any:
+    """`x` as an array: a traced one as it is (cast if `dtype` is given), anything else by NumPy."""
+    import numpy
+
+    if isinstance(x, Array):
+        return x if dtype is None else astype(x, dtype)
+    return numpy.asarray(x, dtype)
+
+
+if TYPE_CHECKING:  # the functions made from their rows
+
+    def __getattr__(name: str) -> Any: ...
+
+
+globals().update({name: f for name, f in FUNCTIONS.items() if name not in globals()})
+protocols.connect(globals())
