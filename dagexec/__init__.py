@@ -1,4 +1,21 @@
+"""Array code to computational graph, its backward graph, their parallel execution, and pictures of every step.
+
+>>> import numpy as np, dagexec
+>>> def loss(w, x):
+...     return np.sum(np.tanh(x @ w) ** 2)
+>>> w, x = np.ones((3, 2)), np.ones((4, 3))
+>>> graph = dagexec.trace(loss)(w, x)
+>>> value, gradient = dagexec.run(graph.backward(), w, x, executor="threads")
+>>> gradient.shape
+(3, 2)
+"""
+
 from dagexec import xp
-from dagexec.graph import Graph, Node, Spec
+from dagexec.backward import backward
+from dagexec.events import Event, Events
+from dagexec.executors import Compiled, compile, run
+from dagexec.graph import Graph, Node, Op, Spec
+from dagexec.plan import Plan, plan
+from dagexec.schedule import Schedule
 from dagexec.tracing import TracingError, block, scope, trace
-from dagexec import backward as _b
+from dagexec.transform import grad, jit, value_and_grad, vjp

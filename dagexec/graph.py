@@ -8,9 +8,11 @@ Hierarchy is nothing but each node's `scope`; forward and backward are nothing b
 can draw, run or differentiate a graph can do it to a backward graph as well.
 
 >>> import numpy as np, dagexec
->>> graph = dagexec.trace(lambda x: np.sum(x * x))(np.ones(3))
+>>> def energy(x):
+...     return np.sum(x * x)
+>>> graph = dagexec.trace(energy)(np.ones(3))
 >>> print(graph)
-graph(x: float64[3]):
+energy(x: float64[3]):
   %1 = multiply(x, x)                            float64[3]
   %2 = sum(%1, axis=(0,), keepdims=False)        float64[]
   return %2

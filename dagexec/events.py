@@ -1,0 +1,133 @@
+"""The one event log: what ran where and when, and what memory it held.
+
+An executor that is given a log appends an Event for each thing that happens to a task: `ready` (it can run),
+`start` and `end` (on a worker), `free` (its value was dropped), `error`. Timeline, trace file and measured costs
+are all computed from this log afterwards. Without a log, nothing is recorded and nothing is paid.
+
+>>> import dagexec
+>>> graph = dagexec.trace(lambda x: (x + 1) * 2)(1.0)
+>>> value, events = dagexec.run(graph, 1.0, events=True)
+>>> [(event.kind, event.task) for event in events if event.kind in ("start", "end")]
+[('start', 2), ('end', 2), ('start', 4), ('end', 4)]
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from os import PathLike
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dagexec.files import written_whole
+from dagexec.graph import Graph
+
+KINDS = ("ready", "start", "end", "free", "error")
+
+
+class Event(NamedTuple):
+    """One thing that happened: `time` in seconds of the monotonic clock, `bytes` of the value it is about.
+
+    `worker` is the worker's number; the caller's thread, which runs and schedules, is number 0.
+    """
+
+    kind: str
+    task: int
+    worker: int
+    time: float
+    bytes: int = 0
+
+
+class Events:
+    """The events of one run, in the order in which they were noted, and the graph they are about."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self._events: list[Event] = []
+
+    def note(self, kind: str, task: int, worker: int, value: Any = None, time: float | None = None) -> None:
+        """Append an event; `value` is the value whose bytes it is about."""
+        event = Event(kind, task, worker, perf_counter() if time is None else time, held_bytes(value))
+        self._events.append(event)
+
+    def __iter__(self) -> Iterator[Event]:
+        return iter(self._events)
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def spans(self) -> list[tuple[int, int, float, float]]:
+        """(task, worker, start, end) of each task that ended, in seconds since the first event."""
+        zero = min((event.time for event in self), default=0.0)
+        started = {event.task: event for event in self if event.kind == "start"}
+        return [
+            (event.task, event.worker, started[event.task].time - zero, event.time - zero)
+            for event in self
+            if event.kind in ("end", "error") and event.task in started
+        ]
+
+    def busy(self) -> dict[int, float]:
+        """For each worker, the seconds it spent in tasks."""
+        busy: dict[int, float] = {}
+        for _, worker, start, end in self.spans():
+            busy[worker] = busy.get(worker, 0.0) + end - start
+        return busy
+
+    def peak_bytes(self) -> int:
+        """The most bytes that computed values held at a time (views count as if they were copies)."""
+        held = peak = 0
+        for event in self:
+            held += event.bytes if event.kind == "end" else -event.bytes if event.kind == "free" else 0
+            peak = max(peak, held)
+        return peak
+
+    def to_chrome(self, path: str | PathLike[str]) -> None:
+        """Write the log as a Chrome trace, for https://ui.perfetto.dev or chrome://tracing.
+
+        The format is the Trace Event Format's JSON object: a complete event ("X") for each task, an instant
+        ("i") for ready, free and error, a counter ("C") of live bytes, a name ("M") for each worker; times in µs.
+        """
+        with written_whole(path) as file:
+            json.dump({"traceEvents": self._chrome_events(), "displayTimeUnit": "ms"}, file)
+
+    def _chrome_events(self) -> list[dict[str, Any]]:
+        nodes = self.graph.nodes
+        zero = min((event.time for event in self), default=0.0)
+        workers = sorted({event.worker for event in self})
+        rows: list[dict[str, Any]] = [
+            {"ph": "M", "name": "thread_name", "pid": 0, "tid": worker, "args": {"name": f"worker {worker}"}}
+            for worker in workers
+        ]
+        for task, worker, start, end in self.spans():
+            node = nodes[task]
+            rows.append(
+                {
+                    "ph": "X",
+                    "name": node.name or node.op.name,
+                    "cat": node.phase,
+                    "pid": 0,
+                    "tid": worker,
+                    "ts": start * 1e6,
+                    "dur": (end - start) * 1e6,
+                    "args": {"task": task, "scope": "/".join(node.scope), "result": str(node.spec)},
+                }
+            )
+        held = 0
+        for event in self:
+            ts = (event.time - zero) * 1e6
+            if event.kind in ("ready", "free", "error"):
+                row = {"ph": "i", "s": "t", "name": event.kind, "pid": 0, "tid": event.worker, "ts": ts}
+                rows.append(row | {"args": {"task": event.task, "bytes": event.bytes}})
+            if event.kind in ("end", "free"):
+                held += event.bytes if event.kind == "end" else -event.bytes
+                rows.append({"ph": "C", "name": "live bytes", "pid": 0, "ts": ts, "args": {"bytes": held}})
+        return rows
+
+
+def held_bytes(value: Any) -> int:
+    """The bytes of an array, or of the arrays in a tuple; 0 for anything else."""
+    if isinstance(value, np.ndarray | np.generic):
+        return value.nbytes
+    return sum(map(held_bytes, value)) if isinstance(value, tuple | list) else 0

@@ -1,0 +1,161 @@
+"""A graph made ready to run: `compile` plans once, `Compiled` is called many times, `run` does both."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+import numpy as np
+import optree
+
+from dagexec.events import Events
+from dagexec.executors.blas import one_blas_thread
+from dagexec.executors.processes import Processes
+from dagexec.executors.serial import Serial
+from dagexec.executors.threads import Threads
+from dagexec.graph import Graph, Node
+from dagexec.plan import Plan, plan
+from dagexec.tracing import flatten
+
+EXECUTORS: dict[str, Callable[[Plan, int], Any]] = {
+    "serial": lambda plan, workers: Serial(plan),
+    "threads": Threads,
+    "processes": Processes,
+}
+CHOICES = ("auto", *EXECUTORS)
+# Handing a task to a sleeping thread takes some 70 µs; below this it is not worth it.
+WORTH_HANDING_OVER = 200e-6
+
+
+def available_cores() -> int:
+    """The number of cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def choose_executor(plan: Plan, workers: int) -> str:
+    """What `executor="auto"` means for a plan: "threads" if enough long tasks can run side by side.
+
+    Long tasks are those worth handing over. With their path through the graph as span, threads must promise to
+    save a tenth of the work, by the op table's estimates; plain Python callables, of which nothing is known,
+    count as short.
+    """
+    if workers == 1:
+        return "serial"
+    long = [cost if cost >= WORTH_HANDING_OVER else 0.0 for cost in plan.seconds]
+    longest = list(long)
+    for task in reversed(plan.tasks):
+        longest[task] += max((longest[following] for following in plan.successors[task]), default=0.0)
+    total, span = sum(long), max((longest[task] for task in plan.tasks), default=0.0)
+    saved = total - max(span, total / workers)
+    return "threads" if saved > 0.1 * sum(plan.seconds) else "serial"
+
+
+class Compiled:
+    """A planned graph, called like the function it was traced from.
+
+    With `events=True` a call returns `(result, events)`. `executor` names what it runs on ("auto" has been
+    decided), `workers` how many there are. Threads and processes stay for the next call, until `close()` or
+    the end of a `with` block.
+    """
+
+    def __init__(self, graph: Graph, executor: str, workers: int | None, events: bool) -> None:
+        if executor not in CHOICES:
+            raise ValueError(f"executor is {executor!r}; it can be {', '.join(CHOICES)}")
+        if workers is not None and workers < 1:
+            raise ValueError(f"workers is {workers}; at least one is needed")
+        count = workers or available_cores()
+        self.graph = graph
+        self.plan = plan(graph)
+        self.executor = choose_executor(self.plan, count) if executor == "auto" else executor
+        self.workers = 1 if self.executor == "serial" else count
+        self._events = events
+        self._execute = EXECUTORS[self.executor](self.plan, self.workers)
+        self._limit = one_blas_thread if self.plan.threaded_blas else nullcontext
+
+    def __call__(self, *args: Any) -> Any:
+        """Run the graph on arguments of the structure, shapes and dtypes that it was traced with.
+
+        Raises TypeError or ValueError where they differ. An error in a node stops the run; it keeps its type
+        and has a note that names the node.
+        """
+        leaves, structure = flatten(args)
+        if structure != self.graph.in_tree:
+            raise TypeError(f"the arguments have structure {structure}, but the graph takes {self.graph.in_tree}")
+        values = list(self.plan.start)
+        for slot, node, leaf in zip(self.plan.inputs, self.graph.inputs, leaves):
+            values[slot] = _checked(leaf, node)
+        log = Events(self.graph) if self._events else None
+        with self._limit():
+            values = self._execute(values, log)
+        results = [values[slot] if item is None else values[slot][item] for slot, item in self.plan.outputs]
+        result = optree.tree_unflatten(self.graph.out_tree, map(_own, results))
+        return result if log is None else (result, log)
+
+    def close(self) -> None:
+        """Let threads and processes go."""
+        self._execute.close()
+
+    def __enter__(self) -> Compiled:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Compiled {self.graph.name}: {len(self.plan.tasks)} tasks, {self.executor}, {self.workers} workers>"
+
+
+def _checked(leaf: Any, node: Node) -> Any:
+    """An argument as the array that `node` stands for; Python numbers are converted, arrays must fit."""
+    spec = node.spec
+    if isinstance(leaf, int | float | complex) and not isinstance(leaf, np.generic):
+        array = np.asarray(leaf)
+        if array.dtype != spec.dtype and np.can_cast(array.dtype, spec.dtype, "same_kind"):
+            array = array.astype(spec.dtype)
+    else:
+        array = np.asarray(leaf)
+    if array.shape != spec.shape or array.dtype != spec.dtype:
+        raise ValueError(
+            f"argument {node.name} is {array.dtype.name}[{','.join(map(str, array.shape))}], "
+            f"but the graph was traced for {spec}"
+        )
+    return array
+
+
+def _own(value: Any) -> Any:
+    """A result that the caller may write to."""
+    return value.copy() if isinstance(value, np.ndarray) and not value.flags.writeable else value
+
+
+def compile(
+    graph: Graph, executor: str = "auto", workers: int | None = None, *, events: bool = False
+) -> Compiled:
+    """Plan a graph for many runs.
+
+    `executor` is "serial", "threads", "processes" or "auto" (serial or threads, by estimated costs); `workers`
+    defaults to the number of cores. Results have the same bits on every executor. Raises ValueError for an
+    unknown executor or no workers.
+
+    >>> import dagexec
+    >>> double = dagexec.compile(dagexec.trace(lambda x: x * 2)(1.0))
+    >>> float(double(3.0)), double.executor
+    (6.0, 'serial')
+    """
+    return Compiled(graph, executor, workers, events)
+
+
+def run(
+    graph: Graph, *args: Any, executor: str = "auto", workers: int | None = None, events: bool = False
+) -> Any:
+    """Run a graph once: `compile(graph, ...)(*args)`.
+
+    >>> import dagexec
+    >>> float(dagexec.run(dagexec.trace(lambda x, y: x * y)(1.0, 1.0), 3.0, 4.0))
+    12.0
+    """
+    with Compiled(graph, executor, workers, events) as compiled:
+        return compiled(*args)

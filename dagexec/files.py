@@ -1,0 +1,36 @@
+"""Files are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from os import PathLike
+from typing import IO, Any
+
+
+@contextmanager
+def written_whole(path: str | PathLike[str], mode: str = "w") -> Iterator[IO[Any]]:
+    """A file that takes the place of `path` when the block ends well, and leaves nothing behind otherwise.
+
+    Raises OSError, naming `path`, if its folder cannot be written to.
+    """
+    path = os.fspath(path)
+    if os.path.isdir(path):
+        raise IsADirectoryError(f"cannot write {path}: it is a directory")
+    folder = os.path.dirname(os.path.abspath(path))
+    try:
+        handle, temporary = tempfile.mkstemp(dir=folder, prefix=".", suffix=os.path.splitext(path)[1])
+    except OSError as error:
+        raise type(error)(f"cannot write {path}: {error.strerror or error}") from None
+    try:
+        with open(handle, mode, encoding=None if "b" in mode else "utf-8") as file:
+            yield file
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

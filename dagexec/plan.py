@@ -1,0 +1,168 @@
+"""Graph -> Plan: what an executor needs to run a graph, worked out once and used for every run.
+
+Each node of the graph has a number, its position, which is also the number of the slot its value is kept in
+and, if there is something to compute, of its task. A plan is a set of flat lists indexed by that number:
+
+- `functions[n](*fetch[n](values))` computes task `n` from the list of values;
+- `unmet[n]` counts the edges from other tasks into `n`, `successors[n]` are the tasks it leads to (twice, if it
+  is read twice), so that counting down tells when a task is ready;
+- `readers[n]` counts all who read the value of `n`, so that counting down tells when it can be dropped; a result
+  of the graph has one reader more, the caller;
+- `rank[n]` orders the tasks by urgency: the longest path to the end first, by estimated seconds.
+
+Arguments and constants are there from the start and have no task. Nor has an `item` of a node with several
+results: whoever reads it fetches it from that node's slot.
+
+>>> import numpy as np
+>>> from dagexec.tracing import trace
+>>> p = plan(trace(lambda x: np.sin(x) + np.cos(x) * x)(1.0))
+>>> [(n, p.graph.nodes[n].op.name, p.unmet[n], p.successors[n], p.readers[n]) for n in p.tasks]
+[(1, 'sin', 0, (4,), 1), (2, 'cos', 0, (3,), 1), (3, 'multiply', 1, (4,), 1), (4, 'add', 2, (), 1)]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+
+from dagexec.graph import CONSTANT, INPUT, ITEM, Graph, Node
+from dagexec.ops import bytes_moved, operations
+
+Source = tuple[int, int | None]  # a slot, and the item of it that is read (None: all)
+
+# A node's time, estimated from its row of the op table: the call, the arithmetic, the memory traffic.
+SECONDS_PER_CALL = 0.7e-6
+SECONDS_PER_OPERATION = 0.2e-9
+SECONDS_PER_BYTE = 0.1e-9
+# Below this many operations OpenBLAS computes with one thread whatever it is told.
+BLAS_THREADS_FROM = 50_000.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """The flat lists that executors work on; the module's docstring says what each holds."""
+
+    graph: Graph
+    tasks: tuple[int, ...]  # in topological order
+    start: tuple[Any, ...]  # the values before a run: constants, None elsewhere
+    inputs: tuple[int, ...]
+    outputs: tuple[Source, ...]
+    functions: list[Callable[..., Any]]
+    fetch: list[Callable[[list[Any]], Sequence[Any]]]
+    sources: list[tuple[int, ...]]
+    unmet: list[int]
+    successors: list[tuple[int, ...]]
+    readers: list[int]
+    seconds: list[float]
+    rank: list[int]
+    by_rank: tuple[int, ...]  # the task of each rank
+    threaded_blas: bool  # may BLAS use threads of its own for some task?
+
+    def describe(self, task: int) -> str:
+        """Op, input shapes, scope and user's line of a task, for messages."""
+        node = self.graph.nodes[task]
+        shapes = ", ".join(str(source.spec) for source in node.inputs if source.spec is not None)
+        scope = f" in {'/'.join(node.scope)}" if node.scope else ""
+        place = f", at {node.where[0]}:{node.where[1]}" if node.where else ""
+        phase = "" if node.phase == "forward" else f" ({node.phase})"
+        return f"node %{task} {node.name or node.op.name}({shapes}){phase}{scope}{place}"
+
+    def blame(self, task: int, error: BaseException) -> None:
+        """Add a note to `error` that says which task raised it."""
+        error.add_note(f"raised by {self.describe(task)}")
+
+
+def estimated_seconds(node: Node) -> float:
+    """How long a node takes on one worker, by the op table; not measured."""
+    return SECONDS_PER_CALL + SECONDS_PER_OPERATION * operations(node) + SECONDS_PER_BYTE * bytes_moved(node)
+
+
+def plan(graph: Graph) -> Plan:
+    """Work out the plan of a graph, to be run on NumPy arrays."""
+    number_of = {node: number for number, node in enumerate(graph.nodes)}
+    size = len(graph.nodes)
+    given = {number for number, node in enumerate(graph.nodes) if node.op in (INPUT, CONSTANT, ITEM)}
+    tasks = tuple(number for number in range(size) if number not in given)
+
+    def source(node: Node) -> Source:
+        if node.op is ITEM:
+            return number_of[node.inputs[0]], node.params["index"]
+        return number_of[node], None
+
+    functions: list[Callable[..., Any]] = [_nothing] * size
+    fetch: list[Callable[[list[Any]], Sequence[Any]]] = [_nothing] * size
+    sources: list[tuple[int, ...]] = [()] * size
+    unmet = [0] * size
+    readers = [0] * size
+    leads_to: list[list[int]] = [[] for _ in range(size)]
+    for task in tasks:
+        node = graph.nodes[task]
+        parts = [source(value) for value in node.inputs]
+        slots = tuple(slot for slot, _ in parts)
+        functions[task] = node.op.kernel(np, **node.params)
+        fetch[task] = _fetcher(parts)
+        sources[task] = slots
+        for slot in slots:
+            readers[slot] += 1
+            if slot not in given:
+                unmet[task] += 1
+                leads_to[slot].append(task)
+    outputs = tuple(source(node) for node in graph.outputs)
+    for slot, _ in outputs:
+        readers[slot] += 1
+    seconds = [0.0 if number in given else estimated_seconds(graph.nodes[number]) for number in range(size)]
+    rank, by_rank = _ranks(tasks, leads_to, seconds)
+    return Plan(
+        graph,
+        tasks,
+        tuple(node.params["value"] if node.op is CONSTANT else None for node in graph.nodes),
+        tuple(number_of[node] for node in graph.inputs),
+        outputs,
+        functions,
+        fetch,
+        sources,
+        unmet,
+        [tuple(following) for following in leads_to],
+        readers,
+        seconds,
+        rank,
+        by_rank,
+        any(_may_thread(graph.nodes[task]) for task in tasks),
+    )
+
+
+def _nothing(*_: Any) -> Any:
+    raise AssertionError("only tasks are computed")
+
+
+def _fetcher(parts: list[Source]) -> Callable[[list[Any]], Sequence[Any]]:
+    """The function that takes a task's inputs out of the list of values."""
+    if any(index is not None for _, index in parts):
+        return lambda values: [values[slot] if item is None else values[slot][item] for slot, item in parts]
+    slots = [slot for slot, _ in parts]
+    if len(slots) > 1:
+        return itemgetter(*slots)
+    return itemgetter(slice(slots[0], slots[0] + 1) if slots else slice(0, 0))  # a sequence, also for one
+
+
+def _ranks(
+    tasks: tuple[int, ...], leads_to: list[list[int]], seconds: list[float]
+) -> tuple[list[int], tuple[int, ...]]:
+    """Each task's rank by the longest path that starts with it, and the task of each rank."""
+    longest = list(seconds)
+    for task in reversed(tasks):
+        if leads_to[task]:
+            longest[task] += max([longest[following] for following in leads_to[task]])
+    by_rank = tuple(sorted(tasks, key=lambda task: (-longest[task], task)))
+    rank = [-1] * len(seconds)
+    for position, task in enumerate(by_rank):
+        rank[task] = position
+    return rank, by_rank
+
+
+def _may_thread(node: Node) -> bool:
+    return node.op.family == "python" or (node.op.family == "linear" and operations(node) > BLAS_THREADS_FROM)

@@ -1,0 +1,167 @@
+"""Transformations of functions, with the names and meanings that JAX users know. They nest.
+
+Inside of a trace they work on what is being recorded: `value_and_grad` calls the function on the traced
+arguments and derives the backward nodes there and then. Outside they trace the whole, run it and return
+values. So `grad(grad(f))`, `jit(grad(f))` and `grad(jit(f))` all mean what they say.
+
+>>> import numpy as np
+>>> float(grad(grad(np.sin))(0.5)), float(-np.sin(0.5))
+(-0.479425538604203, -0.479425538604203)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
+
+import numpy as np
+import optree
+
+from dagexec.backward import derive, require_float, seed_of
+from dagexec.executors import Compiled, compile, run
+from dagexec.graph import Node
+from dagexec.tracing import ALIAS, CURRENT, Array, Trace, as_nodes, flatten, leaf_spec, trace
+
+Argnums = int | Sequence[int]
+
+
+def value_and_grad(fn: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
+    """The function that returns `(fn(*args), gradients)`.
+
+    `fn` returns a real scalar, or `(scalar, aux)` with `has_aux`. The gradients have the structure of argument
+    `argnums`, or are a tuple of such for several. Raises TypeError where the result is no scalar or the
+    argument is not floating-point, ValueError where there is no such argument.
+
+    >>> value, g = value_and_grad(lambda p: p["w"] ** 2 + p["b"])({"w": 3.0, "b": 1.0})
+    >>> float(value), {name: float(part) for name, part in g.items()}
+    (10.0, {'w': 6.0, 'b': 1.0})
+    """
+
+    @wraps(fn)
+    def wrapped(*args: Any) -> Any:
+        recording = CURRENT.get()
+        if recording is None:
+            return run(trace(wrapped)(*args), *args)
+        new_args, targets, structure, start = _differentiable(recording, args, argnums)
+        result = fn(*new_args)
+        value = result[0] if has_aux else result
+        (node,) = as_nodes(recording, (value,))
+        seed = Array(recording.constant(seed_of(node)))
+        gradients = derive(recording, recording.nodes[start:], [(node, seed)], targets)
+        return result, optree.tree_unflatten(structure, gradients)
+
+    return wrapped
+
+
+def grad(fn: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
+    """The function that returns the gradient of `fn`: `value_and_grad` without the value.
+
+    With `has_aux` it returns `(gradients, aux)`.
+
+    >>> float(grad(lambda x: x**3)(2.0))
+    12.0
+    """
+    both = value_and_grad(fn, argnums, has_aux)
+
+    @wraps(fn)
+    def wrapped(*args: Any) -> Any:
+        if CURRENT.get() is None:  # trace this, not both: then the value is not computed
+            return run(trace(wrapped)(*args), *args)
+        result, gradients = both(*args)
+        return (gradients, result[1]) if has_aux else gradients
+
+    return wrapped
+
+
+def vjp(fn: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+    """The value of `fn(*args)`, and the function from its cotangent to those of the arguments.
+
+    >>> value, pullback = vjp(lambda x, y: x * y, 3.0, 4.0)
+    >>> float(value), tuple(map(float, pullback(1.0)))
+    (12.0, (4.0, 3.0))
+    """
+    recording = CURRENT.get()
+    if recording is not None:
+        return _recorded_vjp(recording, fn, args)
+
+    def pullback(cotangent: Any) -> tuple[Any, ...]:
+        back = trace(lambda args, cotangent: vjp(fn, *args)[1](cotangent))
+        return run(back(args, cotangent), args, cotangent)  # type: ignore[no-any-return]
+
+    return run(trace(fn)(*args), *args), pullback
+
+
+def _recorded_vjp(
+    recording: Trace, fn: Callable[..., Any], args: tuple[Any, ...]
+) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+    new_args, targets, structure, start = _differentiable(recording, args, tuple(range(len(args))))
+    result = fn(*new_args)
+    leaves, tree = flatten(result)
+    outputs = as_nodes(recording, leaves) if leaves else ()
+    end = len(recording.nodes)
+
+    def pullback(cotangent: Any) -> tuple[Any, ...]:
+        parts, given = flatten(cotangent)
+        if given != tree:
+            raise ValueError(f"the cotangent's structure {given} is not the result's {tree}")
+        seeds = []
+        for node, part in zip(outputs, as_nodes(recording, parts)):
+            if part.spec.shape != node.spec.shape:
+                raise ValueError(f"a cotangent {part.spec} does not fit the result {node.spec}")
+            seeds.append((node, Array(part)))
+        gradients = derive(recording, recording.nodes[start:end], seeds, targets)
+        return optree.tree_unflatten(structure, gradients)  # type: ignore[return-value]
+
+    return result, pullback
+
+
+def _differentiable(
+    recording: Trace, args: tuple[Any, ...], argnums: Argnums
+) -> tuple[list[Any], list[Node], optree.PyTreeSpec, int]:
+    """The arguments with fresh nodes for those in `argnums`, these nodes, their structure, the place in the trace.
+
+    Fresh, because the function may also reach the same array by another way (a closure), and the derivative is
+    for this argument alone.
+    """
+    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    for number in numbers:
+        if not 0 <= number < len(args):
+            raise ValueError(f"argnums={argnums}: there are {len(args)} arguments, counted from 0")
+    chosen = args[argnums] if isinstance(argnums, int) else tuple(args[number] for number in numbers)
+    leaves, structure = flatten(chosen)
+    for leaf in leaves:
+        require_float(leaf_spec(leaf, f"argument {argnums}"), f"argument {argnums}")
+    sources = [as_nodes(recording, (leaf,))[0] for leaf in leaves]
+    start = len(recording.nodes)
+    targets = [recording.add(ALIAS, (source,), {}, source.spec) for source in sources]
+    fresh = optree.tree_unflatten(structure, [Array(node) for node in targets])
+    new_args = list(args)
+    for number, value in zip(numbers, (fresh,) if isinstance(argnums, int) else fresh):
+        new_args[number] = value
+    return new_args, targets, structure, start
+
+
+def jit(fn: Callable[..., Any], *, executor: str = "auto", workers: int | None = None) -> Callable[..., Any]:
+    """`fn` traced and planned on the first call with each set of shapes and dtypes, then only run.
+
+    Arguments and result are pytrees of arrays and numbers. What else `fn` does (printing, reading a global)
+    happens while tracing only. Within a trace it is simply called.
+
+    >>> double = jit(lambda x: x * 2)
+    >>> double(np.ones(3)), double(np.ones(3))
+    (array([2., 2., 2.]), array([2., 2., 2.]))
+    """
+    plans: dict[Any, Compiled] = {}
+
+    @wraps(fn)
+    def wrapped(*args: Any) -> Any:
+        if CURRENT.get() is not None:
+            return fn(*args)
+        leaves, structure = flatten(args)
+        key = structure, tuple([leaf_spec(leaf, "of a jit function") for leaf in leaves])
+        if key not in plans:
+            plans[key] = compile(trace(fn)(*args), executor, workers)
+        return plans[key](*args)
+
+    return wrapped
