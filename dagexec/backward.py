@@ -90,13 +90,16 @@ def _backward_of(trace: Trace, node: Node) -> Iterator[None]:
 def _apply_rules(node: Node, g: Any, active: set[Node], cotangents: dict[Node, list[Cotangent]]) -> None:
     y = Array(node)
     inputs = [Array(source) for source in node.inputs]
+    rules = node.op.vjp
+    shares = rules(xp, g, y, *inputs, **node.params) if callable(rules) else None
     for position, source in enumerate(node.inputs):
         if source not in active:
             continue
-        rule = node.op.rule(position)
-        if rule is None:
-            continue
-        share = rule(xp, g, y, *inputs, **node.params)
+        if shares is not None:
+            share = shares[position]
+        else:
+            rule = rules[position]
+            share = rule(xp, g, y, *inputs, **node.params) if rule is not None else None
         if share is not None:
             cotangents.setdefault(source, []).append(_fit(share, source.spec))
 

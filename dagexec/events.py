@@ -75,13 +75,28 @@ class Events:
             busy[worker] = busy.get(worker, 0.0) + end - start
         return busy
 
-    def peak_bytes(self) -> int:
-        """The most bytes that computed values held at a time (views count as if they were copies)."""
-        held = peak = 0
+    def live_bytes(self) -> list[tuple[float, int]]:
+        """(seconds since the first event, bytes held by computed values) after each change.
+
+        Views count as if they were copies; arguments do not count.
+        """
+        zero = min((event.time for event in self), default=0.0)
+        held: dict[int, int] = {}
+        total, series = 0, []
         for event in self:
-            held += event.bytes if event.kind == "end" else -event.bytes if event.kind == "free" else 0
-            peak = max(peak, held)
-        return peak
+            if event.kind == "end":
+                held[event.task] = event.bytes
+                total += event.bytes
+            elif event.kind == "free" and event.task in held:
+                total -= held.pop(event.task)
+            else:
+                continue
+            series.append((event.time - zero, total))
+        return series
+
+    def peak_bytes(self) -> int:
+        """The most bytes that computed values held at a time."""
+        return max((held for _, held in self.live_bytes()), default=0)
 
     def to_chrome(self, path: str | PathLike[str]) -> None:
         """Write the log as a Chrome trace, for https://ui.perfetto.dev or chrome://tracing.
@@ -114,15 +129,15 @@ class Events:
                     "args": {"task": task, "scope": "/".join(node.scope), "result": str(node.spec)},
                 }
             )
-        held = 0
         for event in self:
             ts = (event.time - zero) * 1e6
             if event.kind in ("ready", "free", "error"):
                 row = {"ph": "i", "s": "t", "name": event.kind, "pid": 0, "tid": event.worker, "ts": ts}
                 rows.append(row | {"args": {"task": event.task, "bytes": event.bytes}})
-            if event.kind in ("end", "free"):
-                held += event.bytes if event.kind == "end" else -event.bytes
-                rows.append({"ph": "C", "name": "live bytes", "pid": 0, "ts": ts, "args": {"bytes": held}})
+        for time, held in self.live_bytes():
+            rows.append(
+                {"ph": "C", "name": "live bytes", "pid": 0, "ts": time * 1e6, "args": {"bytes": held}}
+            )
         return rows
 
 

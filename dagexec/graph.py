@@ -22,8 +22,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from math import prod
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import numpy as np
 import optree
@@ -50,29 +50,18 @@ class Spec:
     float32[2,3]
     """
 
-    __slots__ = ("dtype", "shape")
+    __slots__ = ("dtype", "nbytes", "shape", "size")
 
     def __init__(self, shape: tuple[int, ...], dtype: Any) -> None:
         self.shape = shape
         self.dtype: np.dtype[Any] = np.dtype(dtype)
+        self.size = prod(shape)  # number of elements
+        self.nbytes = self.size * self.dtype.itemsize  # of a dense array
 
     @property
     def ndim(self) -> int:
         """Number of axes."""
         return len(self.shape)
-
-    @property
-    def size(self) -> int:
-        """Number of elements."""
-        size = 1
-        for length in self.shape:
-            size *= length
-        return size
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of a dense array of this shape and dtype."""
-        return self.size * self.dtype.itemsize
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Spec) and self.shape == other.shape and self.dtype == other.dtype
@@ -93,7 +82,8 @@ class Op:
     `kernel(xp, **params)` gives the function that computes the result from input arrays of namespace `xp`.
     `vjp` holds one rule for each input (None where no gradient flows):
     `rule(xp, g, y, *inputs, **params)` gives the cotangent of that input, for the cotangent `g` of the
-    result `y`, as array code. An op with any number of inputs has one rule that takes `position=` too.
+    result `y`, as array code. An op with any number of inputs has a single function instead, which gives the
+    cotangents of all of them.
     A rule need not undo broadcasting or casts: the derivation does it for all of them.
     `cost(out, *specs, **params)` estimates the number of arithmetic operations.
     """
@@ -101,20 +91,11 @@ class Op:
     name: str
     infer: Callable[..., Any]
     kernel: Callable[..., Callable[..., Any]]
-    vjp: tuple[Callable[..., Any] | None, ...] = ()
-    variadic: bool = False
+    vjp: tuple[Callable[..., Any] | None, ...] | Callable[..., Any] = ()
     cost: Callable[..., float] = lambda out, *specs, **params: float(out.size)
     family: str = "elementwise"
     onnx: str | None = None
     doc: str = ""
-
-    def rule(self, position: int) -> Callable[..., Any] | None:
-        """The gradient rule of the input at `position`, or None where no gradient flows."""
-        if not self.vjp:
-            return None
-        if self.variadic:
-            return partial(cast(Callable[..., Any], self.vjp[0]), position=position)
-        return self.vjp[position]
 
     def __repr__(self) -> str:
         return self.name

@@ -88,11 +88,11 @@ def plan(graph: Graph) -> Plan:
     given = {number for number, node in enumerate(graph.nodes) if node.op in (INPUT, CONSTANT, ITEM)}
     tasks = tuple(number for number in range(size) if number not in given)
 
-    def source(node: Node) -> Source:
-        if node.op is ITEM:
-            return number_of[node.inputs[0]], node.params["index"]
-        return number_of[node], None
-
+    origin: dict[int, Source] = {
+        number: (number_of[node.inputs[0]], node.params["index"])
+        for number, node in enumerate(graph.nodes)
+        if node.op is ITEM
+    }
     functions: list[Callable[..., Any]] = [_nothing] * size
     fetch: list[Callable[[list[Any]], Sequence[Any]]] = [_nothing] * size
     sources: list[tuple[int, ...]] = [()] * size
@@ -101,17 +101,21 @@ def plan(graph: Graph) -> Plan:
     leads_to: list[list[int]] = [[] for _ in range(size)]
     for task in tasks:
         node = graph.nodes[task]
-        parts = [source(value) for value in node.inputs]
-        slots = tuple(slot for slot, _ in parts)
+        slots = [number_of[value] for value in node.inputs]
+        if origin.keys().isdisjoint(slots):
+            fetch[task] = _fetcher(slots)
+        else:
+            parts = [origin.get(slot, (slot, None)) for slot in slots]
+            fetch[task] = _item_fetcher(parts)
+            slots = [slot for slot, _ in parts]
         functions[task] = node.op.kernel(np, **node.params)
-        fetch[task] = _fetcher(parts)
-        sources[task] = slots
+        sources[task] = tuple(slots)
         for slot in slots:
             readers[slot] += 1
             if slot not in given:
                 unmet[task] += 1
                 leads_to[slot].append(task)
-    outputs = tuple(source(node) for node in graph.outputs)
+    outputs = tuple(origin.get(slot, (slot, None)) for slot in map(number_of.__getitem__, graph.outputs))
     for slot, _ in outputs:
         readers[slot] += 1
     seconds = [0.0 if number in given else estimated_seconds(graph.nodes[number]) for number in range(size)]
@@ -139,11 +143,12 @@ def _nothing(*_: Any) -> Any:
     raise AssertionError("only tasks are computed")
 
 
-def _fetcher(parts: list[Source]) -> Callable[[list[Any]], Sequence[Any]]:
+def _item_fetcher(parts: list[Source]) -> Callable[[list[Any]], Sequence[Any]]:
+    return lambda values: [values[slot] if item is None else values[slot][item] for slot, item in parts]
+
+
+def _fetcher(slots: list[int]) -> Callable[[list[Any]], Sequence[Any]]:
     """The function that takes a task's inputs out of the list of values."""
-    if any(index is not None for _, index in parts):
-        return lambda values: [values[slot] if item is None else values[slot][item] for slot, item in parts]
-    slots = [slot for slot, _ in parts]
     if len(slots) > 1:
         return itemgetter(*slots)
     return itemgetter(slice(slots[0], slots[0] + 1) if slots else slice(0, 0))  # a sequence, also for one

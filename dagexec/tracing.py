@@ -45,8 +45,11 @@ from dagexec.ops import TABLE
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+# Where the user's code is not.
+LIBRARIES = tuple(os.path.dirname(os.path.abspath(file)) + os.sep for file in (__file__, np.__file__))
 NAMESPACE = "dagexec"  # optree's registry for the dataclasses met so far
+# Their result's dtype is not that of the operands, so a Python number need not fit into it.
+ANY_RANGE = {"equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "divide"}
 ALIAS = Op("alias", lambda x: x, lambda xp: xp.positive, (lambda xp, g, y, x: g,), family="structure")
 
 
@@ -99,9 +102,9 @@ CURRENT: ContextVar[Trace | None] = ContextVar("dagexec_trace", default=None)
 
 
 def user_line() -> Where:
-    """File and line of the innermost frame outside of this package."""
+    """File and line of the innermost frame outside of this package and NumPy."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(PACKAGE):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(LIBRARIES):
         frame = frame.f_back
     return frame.f_code.co_filename, frame.f_lineno
 
@@ -126,21 +129,45 @@ def record(op: Op, operands: Sequence[Any], params: Any = NO_PARAMS) -> Any:
     Raises ValueError, TypeError or IndexError, with op, shapes and the user's line, where they do not fit.
     """
     trace = current_trace()
-    nodes = as_nodes(trace, operands)
+    try:
+        nodes = as_nodes(trace, operands)
+    except OverflowError as error:
+        if op.name not in ANY_RANGE:
+            raise _placed(error, op.name, trace.where) from None
+        nodes = as_nodes(trace, [np.asarray(x) if isinstance(x, int) else x for x in operands])
     specs = [node.spec for node in nodes]
     try:
         spec = op.infer(*specs, **params)
     except (ValueError, TypeError, IndexError) as error:
-        shown = " and ".join(map(str, specs))
-        place = at(trace.where or user_line())
-        kind = next(known for known in (IndexError, ValueError, TypeError) if isinstance(error, known))
-        raise kind(f"{op.name} of {shown}: {error} ({place})") from None
+        raise _placed(error, f"{op.name} of {' and '.join(map(str, specs))}", trace.where) from None
     if spec.__class__ is Spec and spec.shape == () and all(_is_scalar_constant(node) for node in nodes):
         return Array(trace.constant(op.kernel(np, **params)(*[node.params["value"] for node in nodes])))
     node = trace.add(op, nodes, params, spec)
     if spec.__class__ is Spec:
         return Array(node)
     return tuple(Array(trace.add(ITEM, (node,), {"index": i}, part)) for i, part in enumerate(spec))
+
+
+def _placed(error: Exception, what: str, where: Where | None = None) -> Exception:
+    """The same kind of error, with what was done where in the user's code."""
+    kinds = (IndexError, ValueError, TypeError, OverflowError)
+    kind = next(kind for kind in kinds if isinstance(error, kind))
+    return kind(f"{what}: {error} ({at(where or user_line())})")
+
+
+def naming_the_line(function: F) -> F:
+    """A function of the namespace, with the user's line in the errors that it raises within a trace."""
+
+    @wraps(function)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except (ValueError, TypeError, IndexError) as error:
+            if CURRENT.get() is None or at(user_line()) in str(error):
+                raise
+            raise _placed(error, function.__name__) from None
+
+    return cast(F, checked)
 
 
 def _is_scalar_constant(node: Node) -> bool:
@@ -311,29 +338,17 @@ class Array:
         )
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        op = UFUNCS.get(ufunc)
         name = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
         if "out" in kwargs:
             raise TypeError(
                 f"{name}: a traced array cannot be written into an existing one ({at(user_line())})"
             )
-        if op is None or method != "__call__" or kwargs:
-            with_what = f" with {', '.join(kwargs)}=" if kwargs else ""
-            raise TypeError(
-                f"{name}{with_what} can't be traced ({at(user_line())}); dagexec.xp lists what can"
-            )
-        return NUMPY_FUNCTIONS.get(ufunc, lambda *operands: record(op, operands))(*inputs)
+        implementation = NUMPY_FUNCTIONS.get(ufunc) if method == "__call__" else None
+        return _as_numpy_does(implementation, name, inputs, kwargs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        implementation = NUMPY_FUNCTIONS.get(function)
         name = f"{function.__module__}.{function.__name__}".replace("numpy", "np")
-        if implementation is None:
-            raise TypeError(f"{name} can't be traced ({at(user_line())}); dagexec.xp lists what can")
-        try:
-            inspect.signature(implementation).bind(*args, **kwargs)
-        except TypeError as error:
-            raise TypeError(f"{name} of a traced array: {error} ({at(user_line())})") from None
-        return implementation(*args, **kwargs)
+        return _as_numpy_does(NUMPY_FUNCTIONS.get(function), name, args, kwargs)
 
     if TYPE_CHECKING:  # what the namespace adds; documented there
 
@@ -343,10 +358,15 @@ class Array:
         def __getattr__(self, name: str) -> Any: ...
 
 
-UFUNCS: dict[np.ufunc, Op] = {
-    getattr(np, op.name): op for op in TABLE.values() if isinstance(getattr(np, op.name, None), np.ufunc)
-}
 NUMPY_FUNCTIONS: dict[Any, Callable[..., Any]] = {}  # NumPy's functions to ours; the namespace fills it
+
+
+def _as_numpy_does(
+    implementation: Callable[..., Any] | None, name: str, args: Sequence[Any], kwargs: dict[str, Any]
+) -> Any:
+    if implementation is None:
+        raise TypeError(f"{name} can't be traced ({at(user_line())}); dagexec.xp lists what can")
+    return implementation(*args, **kwargs)
 
 
 # --- pytrees --------------------------------------------------------------------------------------------

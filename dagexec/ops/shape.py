@@ -123,10 +123,9 @@ def _concat_spec(*specs: Spec, axis: int) -> Spec:
     return Spec(shape, np.result_type(*(spec.dtype for spec in specs)))
 
 
-def _concat_vjp(xp: Any, g: Any, y: Any, *inputs: Any, position: int, axis: int) -> Any:
-    start = sum(x.shape[axis] for x in inputs[:position])
-    piece = slice(start, start + inputs[position].shape[axis])
-    return g[(slice(None),) * axis + (piece,)]
+def _concat_vjp(xp: Any, g: Any, y: Any, *inputs: Any, axis: int) -> Any:
+    ends = np.cumsum([x.shape[axis] for x in inputs])
+    return xp.split(g, ends[:-1].tolist(), axis=axis)
 
 
 def _stack_spec(*specs: Spec, axis: int) -> Spec:
@@ -138,8 +137,8 @@ def _stack_spec(*specs: Spec, axis: int) -> Spec:
     return Spec(shape, np.result_type(*(spec.dtype for spec in specs)))
 
 
-def _stack_vjp(xp: Any, g: Any, y: Any, *inputs: Any, position: int, axis: int) -> Any:
-    return g[(slice(None),) * axis + (position,)]
+def _stack_vjp(xp: Any, g: Any, y: Any, *inputs: Any, axis: int) -> Any:
+    return xp.unstack(g, axis=axis)
 
 
 def _join_kernel(name: str) -> Any:
@@ -155,8 +154,7 @@ CONCAT = declare(
         "concat",
         _concat_spec,
         _join_kernel("concat"),
-        (_concat_vjp,),
-        variadic=True,
+        _concat_vjp,
         cost=lambda out, *specs, **params: 0.0,
         family="shape",
         onnx="Concat",
@@ -168,8 +166,7 @@ STACK = declare(
         "stack",
         _stack_spec,
         _join_kernel("stack"),
-        (_stack_vjp,),
-        variadic=True,
+        _stack_vjp,
         cost=lambda out, *specs, **params: 0.0,
         family="shape",
         doc="arrays joined along a new axis",
@@ -240,10 +237,9 @@ def _getitem_kernel(xp: Any, index: tuple[Any, ...]) -> Any:
     return lambda x: x[index]
 
 
-def _getitem_vjp(xp: Any, g: Any, y: Any, x: Any, *arrays: Any, position: int, index: tuple[Any, ...]) -> Any:
-    if position > 0:
-        return None  # an integer index has no gradient
-    return xp.scatter_add(g, *arrays, shape=x.shape, index=index)
+def _getitem_vjp(xp: Any, g: Any, y: Any, x: Any, *arrays: Any, index: tuple[Any, ...]) -> Any:
+    # An integer index has no gradient.
+    return (xp.scatter_add(g, *arrays, shape=x.shape, index=index), *[None for _ in arrays])
 
 
 GETITEM = declare(
@@ -251,8 +247,7 @@ GETITEM = declare(
         "getitem",
         _getitem_spec,
         _getitem_kernel,
-        (_getitem_vjp,),
-        variadic=True,
+        _getitem_vjp,
         cost=lambda out, *specs, **params: 0.0,
         family="index",
         doc="the elements at an index",
@@ -273,11 +268,9 @@ def _scatter_add_kernel(xp: Any, shape: Shape, index: tuple[Any, ...]) -> Any:
 
 
 def _scatter_add_vjp(
-    xp: Any, g: Any, y: Any, x: Any, *arrays: Any, position: int, shape: Shape, index: tuple[Any, ...]
+    xp: Any, g: Any, y: Any, x: Any, *arrays: Any, shape: Shape, index: tuple[Any, ...]
 ) -> Any:
-    if position > 0:
-        return None
-    return xp.getitem(g, *arrays, index=index)
+    return (xp.getitem(g, *arrays, index=index), *[None for _ in arrays])
 
 
 SCATTER_ADD = declare(
@@ -285,8 +278,7 @@ SCATTER_ADD = declare(
         "scatter_add",
         lambda g, *arrays, shape, index: Spec(shape, g.dtype),
         _scatter_add_kernel,
-        (_scatter_add_vjp,),
-        variadic=True,
+        _scatter_add_vjp,
         cost=lambda out, *specs, **params: float(out.size),
         family="index",
         doc="zeros with values added at an index: the transpose of getitem",

@@ -8,6 +8,7 @@ nothing more.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
@@ -56,11 +57,11 @@ def normalize_axes(axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, 
     """
     if axis is None:
         return tuple(range(ndim))
-    axes = (axis,) if isinstance(axis, int | np.integer) else tuple(axis)
+    axes = [operator.index(number) for number in (axis if isinstance(axis, tuple | list) else (axis,))]
     for number in axes:
         if not -ndim <= number < ndim:
             raise ValueError(f"axis {number} is out of bounds for an array of {ndim} dimensions")
-    normal = tuple(sorted(int(number) % ndim for number in axes))
+    normal = tuple(sorted(number % ndim for number in axes))
     if len(set(normal)) < len(normal):
         raise ValueError(f"axis {axis} names a dimension twice")
     return normal
@@ -75,9 +76,12 @@ def operations(node: Node) -> float:
 
 def bytes_moved(node: Node) -> int:
     """Bytes that a node reads and writes, at the least."""
-    if node.op.family in ("structure", "shape"):
+    if node.op.family in ("structure", "shape") or node.spec is None:
         return 0
-    return sum(spec.nbytes for value in (node, *node.inputs) for spec in specs_of(value))
+    total: int = node.spec.nbytes
+    for source in node.inputs:
+        total += source.spec.nbytes
+    return total
 
 
 def specs_of(node: Node) -> tuple[Spec, ...]:

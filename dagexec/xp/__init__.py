@@ -10,6 +10,7 @@ the static parameters of an op, or into several ops.
 array([3., 3.])
 """
 
+from inspect import isfunction
 from typing import TYPE_CHECKING, Any
 
 from numpy import (
@@ -28,16 +29,16 @@ from numpy import (
     newaxis,
     ones,
     pi,
-    tril,
-    triu,
     zeros,
 )
 from numpy import bool as bool
 
-from dagexec.tracing import Array, shape_of
+from dagexec.tracing import Array, naming_the_line
 from dagexec.xp import protocols
+from dagexec.xp.composed import diagonal, diff, pad, repeat, tile, trace, tril, triu
 from dagexec.xp.computing import FUNCTIONS, argmax, argmin, astype, clip, pow, std, var
 from dagexec.xp.moving import (
+    array_split,
     broadcast_to,
     concat,
     expand_dims,
@@ -78,5 +79,10 @@ if TYPE_CHECKING:  # the functions made from their rows
     def __getattr__(name: str) -> Any: ...
 
 
-globals().update({name: f for name, f in FUNCTIONS.items() if name not in globals()})
-protocols.connect(globals())
+_FUNCTIONS = {
+    name: naming_the_line(function)
+    for name, function in (FUNCTIONS | globals()).items()
+    if isfunction(function) and function.__module__.startswith(__name__)
+}
+globals().update(_FUNCTIONS)
+protocols.connect(_FUNCTIONS)

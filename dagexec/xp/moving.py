@@ -126,11 +126,21 @@ def split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> tu
         parts = int(indices_or_sections)
         if parts < 1 or length % parts:
             raise ValueError(f"split: axis {axis} of length {length} has no {parts} equal parts")
-        cuts = tuple(range(length // parts, length, length // parts))
-        cuts = cuts if length else (0,) * (parts - 1)
+        cuts = tuple(length // parts * number for number in range(1, parts))
     else:
         cuts = tuple(operator.index(cut) for cut in indices_or_sections)
     return call(TABLE["split"], x, sections=cuts, axis=axis)  # type: ignore[no-any-return]
+
+
+def array_split(x: Any, indices_or_sections: int | Sequence[int], axis: int = 0) -> tuple[Any, ...]:
+    """Pieces of `x` along `axis` as by `split`, but so many of nearly equal length, the longer ones first."""
+    if not isinstance(indices_or_sections, int | np.integer):
+        return split(x, indices_or_sections, axis)
+    parts = int(indices_or_sections)
+    if parts < 1:
+        raise ValueError(f"array_split: there cannot be {parts} parts")
+    length, longer = divmod(shape_of(x)[one_axis(axis, len(shape_of(x)))], parts)
+    return split(x, [length * number + min(number, longer) for number in range(1, parts)], axis)
 
 
 def unstack(x: Any, axis: int = 0) -> tuple[Any, ...]:
@@ -199,6 +209,8 @@ def index_with(x: Array, index: Any) -> Any:
             found = _index_arrays(entry)
             arrays += found
             entries += ["array"] * len(found)
+    if arrays and not any(isinstance(array, Array) for array in arrays):
+        np.broadcast_to(np.empty((), "V0"), x.shape)[index]  # the values are known: NumPy says if they fit
     return getitem(x, *arrays, index=tuple(entries))
 
 
@@ -222,7 +234,7 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Any:
         x, axis = reshape(x, (-1,)), 0
     before = (slice(None),) * one_axis(axis, len(shape_of(x)))
     indices = indices if isinstance(indices, Array) else np.asarray(indices)
-    return getitem(x, indices, index=(*before, "array"))
+    return x[(*before, indices)] if isinstance(x, Array) else getitem(x, indices, index=(*before, "array"))
 
 
 def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Any:
@@ -245,4 +257,4 @@ def one_hot(indices: Any, num_classes: int, dtype: Any = np.float32) -> Any:
            [0., 0., 1.]], dtype=float32)
     """
     classes = np.arange(num_classes)
-    return astype(call(TABLE["equal"], expand_dims(indices, -1), classes), dtype)
+    return call(TABLE["astype"], call(TABLE["equal"], expand_dims(indices, -1), classes), dtype=np.dtype(dtype))

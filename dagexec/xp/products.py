@@ -22,6 +22,8 @@ def tensordot(a: Any, b: Any, axes: int | Sequence[Any] = 2) -> Any:
     """The sum of products over pairs of axes: the last of `a` with the first of `b`, or the axes given."""
     shape_a, shape_b = shape_of(a), shape_of(b)
     if isinstance(axes, int | np.integer):
+        if not 0 <= axes <= min(len(shape_a), len(shape_b)):
+            raise ValueError(f"tensordot: {shape_a} and {shape_b} have no {axes} axes to sum over")
         over_a, over_b = tuple(range(len(shape_a) - axes, len(shape_a))), tuple(range(axes))
     else:
         over_a, over_b = (
@@ -57,12 +59,14 @@ def outer(a: Any, b: Any) -> Any:
     return call(TABLE["multiply"], reshape(a, (-1, 1)), reshape(b, (1, -1)))
 
 
-def einsum(subscripts: str, *operands: Any) -> Any:
+def einsum(subscripts: str, *operands: Any, optimize: Any = None) -> Any:
     """Einstein summation, as NumPy writes it, by way of transposes, products and sums.
 
-    Operands are contracted from left to right. Ellipses and repeated letters of one operand (a diagonal) are
+    Operands are contracted from left to right, whatever `optimize` says. Ellipses and repeated letters of one operand (a diagonal) are
     understood. Raises ValueError where subscripts and operands do not fit.
     """
+    if not isinstance(subscripts, str):
+        raise TypeError(f"einsum: subscripts come first, as a string, not {type(subscripts).__name__}")
     terms, result = _parse_einsum(subscripts, [shape_of(x) for x in operands])
     letters, value = _diagonals(terms[0], operands[0])
     for number in range(1, len(operands)):
@@ -93,7 +97,11 @@ def _parse_einsum(subscripts: str, shapes: list[tuple[int, ...]]) -> tuple[list[
     if not arrow:
         once = [x for x in sorted(set("".join(terms)) - set(ellipsis)) if "".join(terms).count(x) == 1]
         result = ellipsis + "".join(once)
+    elif longest and "..." not in result:
+        raise ValueError(f"einsum: the result {result!r} needs an ellipsis, as the operands have one")
     result = result.replace("...", ellipsis)
+    if not all(letter.isalpha() for letter in "".join(terms)):
+        raise ValueError(f"einsum: {subscripts!r} has other signs than letters, commas, dots and one arrow")
     if len(set(result)) < len(result) or not set(result) <= set("".join(terms)):
         raise ValueError(f"einsum: the result {result!r} repeats a letter or has one that no operand has")
     lengths: dict[str, int] = {}

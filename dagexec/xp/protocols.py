@@ -1,40 +1,73 @@
 """Where Array, NumPy and the namespace meet: methods of Array, and NumPy's functions on traced arrays.
 
 An Array's methods are the namespace's functions with the array as first argument. A NumPy function is carried
-out by the namespace's function of the same name; `RENAMED` lists those that NumPy also has under an older name.
+out by the namespace's function of the same name; `RENAMED` lists those that NumPy has under another name,
+`NUMPY_ONLY` what only NumPy has.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from dagexec.tracing import NUMPY_FUNCTIONS, Array
-from dagexec.xp.computing import astype, clip, pow, std, var
-from dagexec.xp.moving import index_with, matrix_transpose, permute_dims, reshape, swapaxes
+from dagexec.ops.table import normalize_axes
+from dagexec.tracing import NUMPY_FUNCTIONS, Array, naming_the_line, shape_of
+from dagexec.xp import composed
+from dagexec.xp.computing import clip
+from dagexec.xp.moving import index_with, permute_dims, reshape
 
-METHODS = ("sum", "mean", "prod", "max", "min", "all", "any", "argmax", "argmin", "squeeze", "take", "dot")
-
+METHODS = (
+    "sum", "mean", "prod", "max", "min", "all", "any", "argmax", "argmin", "var", "std", "astype", "clip",
+    "squeeze", "swapaxes", "take", "dot", "repeat", "diagonal", "trace",
+)  # fmt: skip
 RENAMED = {
+    np.amax: "max",
+    np.amin: "min",
     np.transpose: "permute_dims",
     np.concatenate: "concat",
-    np.ravel: "ravel",
-    np.array_split: "split",
     np.true_divide: "divide",
     np.linalg.matmul: "matmul",
     np.linalg.tensordot: "tensordot",
     np.linalg.vecdot: "vecdot",
     np.linalg.matrix_transpose: "matrix_transpose",
     np.linalg.outer: "outer",
+    np.linalg.diagonal: "diagonal",
+    np.linalg.trace: "trace",
 }
 
 
-def ravel(x: Any) -> Any:
-    """The elements in one axis."""
-    return reshape(x, (-1,))
+def _size(x: Any, axis: int | tuple[int, ...] | None = None) -> int:
+    return int(np.prod([shape_of(x)[n] for n in normalize_axes(axis, len(shape_of(x)))], dtype=np.int64))
+
+
+def _result_type(*operands: Any) -> np.dtype[Any]:
+    return np.result_type(*[x.dtype if isinstance(x, Array) else x for x in operands])
+
+
+def _clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
+    return clip(x, a_min if min is None else min, a_max if max is None else max)
+
+
+NUMPY_ONLY: dict[Callable[..., Any], Callable[..., Any]] = {
+    np.shape: shape_of,
+    np.ndim: lambda x: len(shape_of(x)),
+    np.size: _size,
+    np.result_type: _result_type,
+    np.clip: _clip,
+    np.copy: composed.copy,
+    np.ravel: composed.ravel,
+    np.atleast_1d: composed.atleast_1d,
+    np.atleast_2d: composed.atleast_2d,
+    np.vstack: composed.vstack,
+    np.hstack: composed.hstack,
+    np.column_stack: composed.column_stack,
+    np.average: composed.average,
+    np.inner: composed.inner,
+    np.linalg.norm: composed.norm,
+}
 
 
 def _reshape(x: Array, *shape: Any) -> Any:
@@ -54,23 +87,17 @@ def connect(namespace: Mapping[str, Any]) -> None:
     methods = {name: namespace[name] for name in METHODS} | {
         "__array_namespace__": _namespace,
         "__getitem__": index_with,
-        "__pow__": pow,
-        "astype": astype,
-        "clip": clip,
-        "flatten": ravel,
-        "ravel": ravel,
+        "__pow__": namespace["pow"],
+        "copy": composed.copy,
+        "flatten": composed.ravel,
+        "ravel": composed.ravel,
         "reshape": _reshape,
-        "std": std,
-        "swapaxes": swapaxes,
         "transpose": _transpose,
-        "var": var,
-        "T": property(permute_dims),
-        "mT": property(matrix_transpose),
     }
     for name, function in methods.items():
-        setattr(Array, name, function)
-    for name, function in namespace.items():
-        if callable(function) and not isinstance(function, type) and hasattr(np, name):
-            NUMPY_FUNCTIONS[getattr(np, name)] = function
-    for function, name in RENAMED.items():
-        NUMPY_FUNCTIONS[function] = ravel if name == "ravel" else namespace[name]
+        setattr(Array, name, naming_the_line(function))
+    for name, function in (("T", permute_dims), ("mT", namespace["matrix_transpose"])):
+        setattr(Array, name, property(function))
+    NUMPY_FUNCTIONS.update({getattr(np, name): f for name, f in namespace.items() if hasattr(np, name)})
+    NUMPY_FUNCTIONS.update({function: namespace[name] for function, name in RENAMED.items()})
+    NUMPY_FUNCTIONS.update({function: naming_the_line(ours) for function, ours in NUMPY_ONLY.items()})

@@ -1,0 +1,1 @@
+"""Benchmarks, one command: `python -m bench`. Figures are printed with their spread; nothing is asserted."""

@@ -1,0 +1,117 @@
+"""What dagexec costs beside the array operations: µs a node to trace and derive, to plan, and to run.
+
+The cost of a run is the time of a serial run less that of the bare NumPy calls: the same functions, called in
+the same order on the same arrays, which are all there beforehand. Rounds are interleaved; each figure is the
+median of the rounds, with the quartiles beside it. BLAS has one thread in all of them.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+import dagexec
+from dagexec.executors.blas import one_blas_thread
+from dagexec.graphfile import load
+from dagexec.timing import Times, take_turns
+
+ROUNDS = 15
+
+
+def chain(x: Any) -> Any:
+    """A thousand elementwise operations, one after another."""
+    for _ in range(1000):
+        x = np.sin(x)
+    return np.sum(x)
+
+
+def _sample(name: str, **parameters: str) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    built = load(f"graphs/{name}.py").built(parameters)
+    return built.fn, built.args
+
+
+def workloads() -> dict[str, tuple[Callable[..., Any], tuple[Any, ...]]]:
+    """The functions measured, with their arguments; arrays are small, so that the overhead shows."""
+    return {
+        "rnn, 1,000 steps, hidden 16, batch 1": _sample(
+            "rnn", steps="1000", hidden="16", batch="1", features="16", outputs="8"
+        ),
+        "fnn 16-32-32-4, batch 4": _sample("fnn", layers="16,32,32,4", batch="4"),
+        "chain of 1,000 sines": (chain, (np.ones(16),)),
+    }
+
+
+def bare_calls(plan: dagexec.Plan, args: list[Any]) -> list[tuple[Callable[..., Any], Any]]:
+    """Each task's function with its input arrays, all computed beforehand."""
+    values = list(plan.start)
+    for slot, value in zip(plan.inputs, args):
+        values[slot] = value
+    calls = []
+    for task in plan.tasks:
+        inputs = plan.fetch[task](values)
+        values[task] = plan.functions[task](*inputs)
+        calls.append((plan.functions[task], tuple(inputs)))
+    return calls
+
+
+def call_all(calls: list[tuple[Callable[..., Any], Any]]) -> None:
+    """The bare NumPy calls, as a loop."""
+    for function, inputs in calls:
+        function(*inputs)
+
+
+def measure() -> list[dict[str, Any]]:
+    """One row a workload."""
+    return [_row(name, fn, args) for name, (fn, args) in workloads().items()]
+
+
+def _row(name: str, fn: Callable[..., Any], args: tuple[Any, ...]) -> dict[str, Any]:
+    graph = dagexec.trace(fn)(*args).backward()
+    compiled = dagexec.compile(graph, "serial")
+    calls = bare_calls(compiled.plan, dagexec.tracing.flatten(args)[0])
+    gc.collect()
+    with one_blas_thread():
+        derive, plan, run, bare = take_turns(
+            [
+                lambda: dagexec.trace(fn)(*args).backward(),
+                lambda: dagexec.plan(graph),
+                lambda: compiled(*args),
+                lambda: call_all(calls),
+            ],
+            ROUNDS,
+        )
+    nodes, tasks = len(graph), len(compiled.plan.tasks)
+    return {
+        "workload": name,
+        "nodes": nodes,
+        "tasks": tasks,
+        "trace_and_derive_us": _per(derive, nodes),
+        "plan_us": _per(plan, nodes),
+        "serial_us": _per(run, tasks),
+        "bare_numpy_us": _per(bare, tasks),
+        "overhead_us": (run.median - bare.median) / tasks * 1e6,
+    }
+
+
+def _per(times: Times, count: int) -> list[float]:
+    """Median and quartiles in µs a node."""
+    return [seconds / count * 1e6 for seconds in (times.median, *times.spread)]
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """The rows as text."""
+    titles = ("trace and derive", "plan", "serial run", "bare NumPy", "run − bare")
+    lines = [
+        f"{'µs a node, median [quartiles]':<38}{'nodes':>7}" + "".join(f"{title:>20}" for title in titles)
+    ]
+    for row in rows:
+        cells = [
+            f"{row[key][0]:.2f} [{row[key][1]:.2f}, {row[key][2]:.2f}]"
+            for key in ("trace_and_derive_us", "plan_us", "serial_us", "bare_numpy_us")
+        ]
+        cells.append(f"{row['overhead_us']:.2f}")
+        lines.append(f"{row['workload']:<38}{row['nodes']:>7}" + "".join(f"{cell:>20}" for cell in cells))
+    return "\n".join(lines)

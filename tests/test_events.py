@@ -1,0 +1,84 @@
+"""The event log and the trace file written from it."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+import dagexec
+
+
+@pytest.fixture
+def recorded():
+    graph = dagexec.trace(lambda x: np.sum((x + 1) * (x - 1)))(np.ones(100)).backward()
+    _, events = dagexec.run(graph, np.ones(100), executor="threads", workers=2, events=True)
+    return graph, events
+
+
+def test_each_task_is_ready_before_it_starts_and_starts_before_it_ends(recorded):
+    graph, events = recorded
+    times = {kind: {e.task: e.time for e in events if e.kind == kind} for kind in ("ready", "start", "end")}
+    tasks = {n for n, node in enumerate(graph.nodes) if node.op.family != "structure"}
+    assert set(times["ready"]) == set(times["start"]) == set(times["end"]) == tasks
+    for task in tasks:
+        assert times["ready"][task] <= times["start"][task] <= times["end"][task]
+
+
+def test_end_says_how_many_bytes_the_value_holds(recorded):
+    graph, events = recorded
+    for event in events:
+        if event.kind == "end":
+            assert event.bytes == graph.nodes[event.task].spec.nbytes
+
+
+def test_peak_bytes_is_the_most_that_was_held_at_a_time():
+    def chain(x):
+        return ((x + 1) * 2) - 3  # two values of 800 bytes at a time, never three
+
+    _, events = dagexec.run(dagexec.trace(chain)(np.ones(100)), np.ones(100), executor="serial", events=True)
+    assert events.peak_bytes() == 1600
+
+
+def test_busy_time_is_the_sum_of_the_tasks_times(recorded):
+    _, events = recorded
+    spans = events.spans()
+    assert sum(events.busy().values()) == pytest.approx(sum(end - start for _, _, start, end in spans))
+    assert set(events.busy()) <= {0, 1}
+
+
+def test_a_worker_runs_one_task_at_a_time(recorded):
+    _, events = recorded
+    for worker in (0, 1):
+        spans = sorted((start, end) for _, by, start, end in events.spans() if by == worker)
+        assert all(earlier[1] <= later[0] for earlier, later in pairwise(spans))
+
+
+def test_chrome_trace_has_what_the_trace_event_format_asks_for(recorded, tmp_path):
+    graph, events = recorded
+    path = tmp_path / "trace.json"
+    events.to_chrome(path)
+    rows = json.loads(path.read_text())["traceEvents"]
+    complete = [row for row in rows if row["ph"] == "X"]
+    assert len(complete) == sum(node.op.family != "structure" for node in graph.nodes)
+    for row in rows:
+        assert {"name", "ph", "pid"} <= row.keys()
+        assert row["ph"] in "XiCM"
+        if row["ph"] != "M":
+            assert row["ts"] >= 0
+    assert all(row["dur"] >= 0 and row["cat"] in ("forward", "backward") for row in complete)
+    named = {row["args"]["name"] for row in rows if row["name"] == "thread_name"}
+    assert named <= {"worker 0", "worker 1"}
+    counters = [row["args"]["bytes"] for row in rows if row["ph"] == "C"]
+    assert min(counters) >= 0
+
+
+def test_a_failing_task_ends_in_an_error_event():
+    log = dagexec.Events(dagexec.trace(lambda x, i: x[i])(np.ones(3), np.array([0])))
+    compiled = dagexec.compile(log.graph, "threads", workers=1)
+    values = [np.ones(3), np.array([5]), None]
+    with pytest.raises(IndexError):
+        compiled._execute(values, log)
+    assert [event.kind for event in log] == ["ready", "start", "error"]
