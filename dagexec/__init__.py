@@ -12,10 +12,12 @@
 
 from dagexec import xp
 from dagexec.backward import backward
+from dagexec.draw import draw, to_dot, to_networkx
 from dagexec.events import Event, Events
 from dagexec.executors import Compiled, compile, run
 from dagexec.graph import Graph, Node, Op, Spec
 from dagexec.plan import Plan, plan
+from dagexec.rewrite import scalarize
 from dagexec.schedule import Schedule
 from dagexec.tracing import TracingError, block, scope, trace
 from dagexec.transform import grad, jit, value_and_grad, vjp

@@ -7,8 +7,8 @@ op gives a cotangent to each marked input. Last, undo what the rules leave to us
 cast to the input's dtype.
 
 The rules are array code on Arrays, so what they do is recorded: the backward graph is made of ordinary nodes,
-each with the forward node it belongs to (`grad_of`), its scope and its line, and can be drawn, run and derived
-again.
+each with the forward node it belongs to (`grad_of`), its scope and its line, and can be drawn, run and
+derived again.
 
 >>> import numpy as np
 >>> from dagexec.tracing import trace
@@ -70,8 +70,8 @@ def _depending_on(wrt: Sequence[Node], nodes: Sequence[Node]) -> set[Node]:
     for node in nodes:
         flows = node.op is ITEM or node.op.vjp
         if flows and node not in active and any(source in active for source in node.inputs):
-            spec = node.spec[0] if isinstance(node.spec, tuple) else node.spec
-            if spec.dtype.kind in "fc":
+            specs = node.spec if isinstance(node.spec, tuple) else (node.spec,)
+            if specs and specs[0].dtype.kind in "fc":
                 active.add(node)
     return active
 
@@ -91,16 +91,15 @@ def _apply_rules(node: Node, g: Any, active: set[Node], cotangents: dict[Node, l
     y = Array(node)
     inputs = [Array(source) for source in node.inputs]
     rules = node.op.vjp
-    shares = rules(xp, g, y, *inputs, **node.params) if callable(rules) else None
-    for position, source in enumerate(node.inputs):
-        if source not in active:
-            continue
-        if shares is not None:
-            share = shares[position]
-        else:
-            rule = rules[position]
-            share = rule(xp, g, y, *inputs, **node.params) if rule is not None else None
-        if share is not None:
+    if callable(rules):
+        shares = iter(rules(xp, g, y, *inputs, **node.params))
+    else:
+        shares = (
+            rule(xp, g, y, *inputs, **node.params) if rule is not None and source in active else None
+            for rule, source in zip(rules, node.inputs)
+        )
+    for source, share in zip(node.inputs, shares):
+        if share is not None and source in active:
             cotangents.setdefault(source, []).append(_fit(share, source.spec))
 
 
@@ -158,8 +157,8 @@ def seed_of(node: Node) -> np.ndarray[Any, Any]:
     """The cotangent that starts a derivation: one, for a real scalar; else TypeError."""
     if node.spec.shape != () or node.spec.dtype.kind != "f":
         raise TypeError(
-            f"the gradient is that of a real scalar, but the result is {node.spec} ({at(node.where)}): reduce it to "
-            "a scalar, or say how the result is weighted (cotangent=, or vjp)"
+            f"the gradient is that of a real scalar, but the result is {node.spec} ({at(node.where)}): "
+            "reduce it to a scalar, or say how the result is weighted (cotangent=, or vjp)"
         )
     return np.ones((), node.spec.dtype)
 
@@ -181,12 +180,12 @@ def backward(graph: Graph, wrt: int | Sequence[int] = 0, *, cotangent: Any = Non
     >>> float(value), float(gradient)
     (9.0, 6.0)
     """
-    arguments = optree.tree_unflatten(graph.in_tree, graph.inputs)  # type: ignore[arg-type]
+    arguments: Any = optree.tree_unflatten(graph.in_tree, graph.inputs)
     numbers = (wrt,) if isinstance(wrt, int) else tuple(wrt)
     for number in numbers:
-        if not 0 <= number < len(arguments):  # type: ignore[arg-type]
-            raise ValueError(f"wrt={number}: the graph has {len(arguments)} arguments, counted from 0")  # type: ignore[arg-type]
-    chosen = [arguments[number] for number in numbers]  # type: ignore[index]
+        if not 0 <= number < len(arguments):
+            raise ValueError(f"wrt={number}: the graph has {len(arguments)} arguments, counted from 0")
+    chosen = [arguments[number] for number in numbers]
     targets, structure = flatten(chosen[0] if isinstance(wrt, int) else tuple(chosen))
     for node in targets:
         require_float(node.spec, repr(node.name))

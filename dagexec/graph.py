@@ -232,7 +232,7 @@ class Graph:
         def to_dot(
             self,
             *,
-            level: str = "ops",
+            level: str | None = None,
             depth: int = 1,
             style: str = "plain",
             group: str | None = None,
@@ -242,7 +242,7 @@ class Graph:
             self,
             path: str | PathLike[str],
             *,
-            level: str = "ops",
+            level: str | None = None,
             depth: int = 1,
             style: str = "plain",
             group: str | None = None,

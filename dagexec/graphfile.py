@@ -57,10 +57,11 @@ class Parameter:
     default: Any
 
     def __str__(self) -> str:
-        """As it is written on the command line, with its default or what it takes."""
+        """As it is written on the command line, with its default (of several choices the first)."""
         if get_origin(self.kind) is Literal:
-            return f"{self.name}={'|'.join(map(str, get_args(self.kind)))}"
-        return f"{self.name}={as_text(self.default) if self.default is not REQUIRED else noun(self.kind)}"
+            choices = sorted(get_args(self.kind), key=lambda choice: choice != self.default)
+            return f"{self.name}={'|'.join(map(str, choices))}"
+        return f"{self.name}={f'<{noun(self.kind)}>' if self.default is REQUIRED else as_text(self.default)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,9 @@ class GraphFile:
             if name in texts:
                 arguments[name] = convert(parameter, texts[name])
             elif parameter.default is REQUIRED:
-                raise GraphFileError(f"{self.path} needs {name!r}: give -p {name}={noun(parameter.kind)}")
+                raise GraphFileError(
+                    f"{self.path} needs {name!r}: give {noun(parameter.kind)} with -p {name}=..."
+                )
             else:
                 arguments[name] = parameter.default
         return arguments
@@ -107,7 +110,7 @@ class GraphFile:
     def built(self, texts: Mapping[str, str]) -> Built:
         """The result of `build`; GraphFileError if it is neither `(fn, args)` nor a Training."""
         arguments = self.arguments(texts)
-        with _folder_importable(self.path):
+        with _running(self.path):
             result = self.build(**arguments)
         if isinstance(result, Training):
             return Built(result.step, result.args, result)
@@ -143,7 +146,7 @@ def load(path: str | PathLike[str]) -> GraphFile:
     module.__file__ = str(path)
     code = compile(_source(path), str(path), "exec")
     sys.modules[module.__name__] = module  # dataclasses and pickle look a class's module up there
-    with _folder_importable(path):
+    with _running(path):
         exec(code, module.__dict__)
     build = getattr(module, "build", None)
     if not callable(build):
@@ -155,17 +158,21 @@ def load(path: str | PathLike[str]) -> GraphFile:
 def _source(path: Path) -> bytes:
     source = path.read_bytes()
     if b"\0" in source:
-        raise SyntaxError(f"{path} is not Python: it holds null bytes")
+        raise SyntaxError("not Python: the file holds null bytes", (str(path), 1, None, None))
     return source
 
 
 @contextmanager
-def _folder_importable(path: Path) -> Iterator[None]:
-    """Let a graph file import its neighbours, as a script can."""
+def _running(path: Path) -> Iterator[None]:
+    """What a graph file's own code runs in: it can import its neighbours, as a script can, but not exit."""
     folder = str(path.parent.resolve())
     sys.path.insert(0, folder)
     try:
         yield
+    except SystemExit as error:
+        raise RuntimeError(
+            f"{path} calls sys.exit({error.code}) where it should only define or build"
+        ) from None
     finally:
         if folder in sys.path:
             sys.path.remove(folder)
@@ -202,6 +209,8 @@ def convert(parameter: Parameter, text: str) -> Any:
     """
     try:
         return value_of(parameter.kind, text)
+    except GraphFileError as error:
+        raise GraphFileError(f"parameter {parameter.name}: {error}") from None
     except ValueError:
         wanted = noun(parameter.kind)
         raise GraphFileError(f"parameter {parameter.name}={text}: {text!r} is not {wanted}") from None
@@ -287,7 +296,7 @@ def _type_name(kind: Any) -> str:
 def _outline(value: Any) -> str:
     if isinstance(value, tuple):
         return f"({', '.join(type(item).__name__ for item in value)})"
-    return "None" if value is None else f"a {type(value).__name__}"
+    return "None" if value is None else f"a value of type {type(value).__name__}"
 
 
 # --- what was built, as a graph -------------------------------------------------------------------------

@@ -37,6 +37,7 @@ Source = tuple[int, int | None]  # a slot, and the item of it that is read (None
 # A node's time, estimated from its row of the op table: the call, the arithmetic, the memory traffic.
 SECONDS_PER_CALL = 0.7e-6
 SECONDS_PER_OPERATION = 0.2e-9
+SECONDS_PER_PRODUCT_BYTE = 2.5e-12  # BLAS: an operation of a matrix product, for each byte of its dtype
 SECONDS_PER_BYTE = 0.1e-9
 # Below this many operations OpenBLAS computes with one thread whatever it is told.
 BLAS_THREADS_FROM = 50_000.0
@@ -78,7 +79,9 @@ class Plan:
 
 def estimated_seconds(node: Node) -> float:
     """How long a node takes on one worker, by the op table; not measured."""
-    return SECONDS_PER_CALL + SECONDS_PER_OPERATION * operations(node) + SECONDS_PER_BYTE * bytes_moved(node)
+    linear = node.op.family == "linear"
+    rate = SECONDS_PER_PRODUCT_BYTE * node.spec.dtype.itemsize if linear else SECONDS_PER_OPERATION
+    return SECONDS_PER_CALL + rate * operations(node) + SECONDS_PER_BYTE * bytes_moved(node)
 
 
 def plan(graph: Graph) -> Plan:

@@ -1,8 +1,8 @@
 """How long runs take, and parallel against serial: timed in turns, so that a slow minute hits both alike.
 
-A time alone means little, so each comes with its spread; a speed-up alone means little, so it comes with the bound
-that the graph and the number of workers set: min(workers, work / span), work and span in seconds as measured
-on one worker.
+A time alone means little, so each comes with its spread; a speed-up alone means little, so it comes with the
+bound that the graph and the number of workers set: min(workers, work / span), work and span in seconds as
+measured on one worker.
 
 >>> import numpy as np, dagexec
 >>> x = np.ones((50, 50))
@@ -99,8 +99,9 @@ def compare(
         serial(*args)
         parallel(*args)
         measured = analyze(serial.plan, task_seconds(graph, args))
-        times = take_turns([lambda: serial(*args), lambda: parallel(*args)], rounds, on_round)
-        return Comparison(parallel.executor, parallel.workers, *times, measured)
+        both = [lambda: serial(*args), lambda: parallel(*args)]
+        serial_times, parallel_times = take_turns(both, rounds, on_round)
+        return Comparison(parallel.executor, parallel.workers, serial_times, parallel_times, measured)
 
 
 def task_seconds(graph: Graph, args: tuple[Any, ...]) -> list[float]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
@@ -87,7 +87,7 @@ class Trace:
             )
         key = (array.dtype, array.tobytes()) if array.ndim == 0 else None
         if key in self.scalars:
-            return self.scalars[key]  # type: ignore[index]
+            return self.scalars[key]
         array = array.copy()  # a later change to the caller's array must not reach the graph
         array.flags.writeable = False
         spec = Spec(array.shape, array.dtype)
@@ -131,8 +131,8 @@ def record(op: Op, operands: Sequence[Any], params: Any = NO_PARAMS) -> Any:
     trace = current_trace()
     try:
         nodes = as_nodes(trace, operands)
-    except OverflowError as error:
-        if op.name not in ANY_RANGE:
+    except (OverflowError, ValueError) as error:
+        if isinstance(error, ValueError) or op.name not in ANY_RANGE:
             raise _placed(error, op.name, trace.where) from None
         nodes = as_nodes(trace, [np.asarray(x) if isinstance(x, int) else x for x in operands])
     specs = [node.spec for node in nodes]
@@ -155,8 +155,9 @@ def _placed(error: Exception, what: str, where: Where | None = None) -> Exceptio
     return kind(f"{what}: {error} ({at(where or user_line())})")
 
 
-def naming_the_line(function: F) -> F:
+def naming_the_line(function: F, name: str = "") -> F:
     """A function of the namespace, with the user's line in the errors that it raises within a trace."""
+    name = name or function.__name__
 
     @wraps(function)
     def checked(*args: Any, **kwargs: Any) -> Any:
@@ -165,7 +166,7 @@ def naming_the_line(function: F) -> F:
         except (ValueError, TypeError, IndexError) as error:
             if CURRENT.get() is None or at(user_line()) in str(error):
                 raise
-            raise _placed(error, function.__name__) from None
+            raise _placed(error, name) from None
 
     return cast(F, checked)
 
@@ -295,46 +296,18 @@ class Array:
 
     def __iter__(self) -> Iterator[Array]:
         if not self.shape:
-            raise TypeError("iteration over a 0-d array")
+            raise TypeError(f"iteration over a 0-d array ({at(user_line())})")
         return iter(record(TABLE["unstack"], (self,), {"axis": 0}))
 
     def __len__(self) -> int:
         if not self.shape:
-            raise TypeError("len() of a 0-d array")
+            raise TypeError(f"len() of a 0-d array ({at(user_line())})")
         return self.shape[0]
 
     def __setitem__(self, index: Any, value: Any) -> NoReturn:
         raise TypeError(
             "a traced array cannot be assigned to: build the new array with xp.where, xp.concat or xp.stack "
             f"({at(user_line())})"
-        )
-
-    def _no_value(self, what: str, cure: str) -> NoReturn:
-        raise TracingError(
-            f"{what} needs the value of {self!r}, but in a trace an array has only a shape and a dtype; "
-            f"{cure} ({at(user_line())})"
-        )
-
-    def __bool__(self) -> bool:
-        self._no_value(
-            "bool()", "choose between values with xp.where(condition, a, b) instead of if, and, or, not"
-        )
-
-    def __float__(self) -> float:
-        self._no_value("float()", "keep it an array, and convert the result of the run")
-
-    def __int__(self) -> int:
-        self._no_value("int()", "keep it an array, and convert the result of the run")
-
-    def __index__(self) -> int:
-        self._no_value(
-            "an index, length or count", "pass it as a plain Python int, or use xp.take for an index"
-        )
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NoReturn:
-        self._no_value(
-            "making a NumPy array",
-            "use the functions of dagexec.xp (xp.stack for a list of arrays) or NumPy's on it",
         )
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
@@ -358,6 +331,38 @@ class Array:
         def __getattr__(self, name: str) -> Any: ...
 
 
+_AS_INTEGER = "pass it as a plain Python int, or use xp.take for an index"
+_AS_RESULT = "keep it an array, and convert the result of the run"
+NEEDS_A_VALUE = {  # what asks for the value of an array, and what to do instead
+    "__bool__": (
+        "bool()",
+        "choose between values with xp.where(condition, a, b) instead of if, and, or, not",
+    ),
+    "__float__": ("float()", _AS_RESULT),
+    "__int__": ("int()", _AS_RESULT),
+    "__complex__": ("complex()", _AS_RESULT),
+    "item": ("item()", _AS_RESULT),
+    "tolist": ("tolist()", _AS_RESULT),
+    "__index__": ("an index, length or count", _AS_INTEGER),
+    "__array__": (
+        "making a NumPy array",
+        "use the functions of dagexec.xp (xp.stack for a list of arrays) or NumPy's on it",
+    ),
+}
+
+
+def _refusal(what: str, cure: str) -> Callable[..., NoReturn]:
+    def refuse(self: Array, *args: Any, **kwargs: Any) -> NoReturn:
+        raise TracingError(
+            f"{what} needs the value of {self!r}, but in a trace an array has only a shape and a dtype; "
+            f"{cure} ({at(user_line())})"
+        )
+
+    return refuse
+
+
+for _name, _refused in NEEDS_A_VALUE.items():
+    setattr(Array, _name, _refusal(*_refused))
 NUMPY_FUNCTIONS: dict[Any, Callable[..., Any]] = {}  # NumPy's functions to ours; the namespace fills it
 
 
@@ -387,7 +392,7 @@ def _register_dataclass(cls: Any) -> None:
     def take_apart(value: Any) -> tuple[tuple[Any, ...], None, tuple[str, ...]]:
         return tuple(getattr(value, name) for name in names), None, names
 
-    def put_together(_: None, children: tuple[Any, ...]) -> Any:
+    def put_together(_: Any, children: Iterable[Any]) -> Any:
         value = object.__new__(cls)  # __init__ may check or convert what only stands for a value here
         for name, child in zip(names, children, strict=True):
             object.__setattr__(value, name, child)

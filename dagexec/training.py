@@ -2,7 +2,7 @@
 
 A `Training` is a step with what it starts from. The step is array code from parameters and data to the loss
 and the new parameters: it holds the forward pass, `value_and_grad` and the update, so all three are nodes of
-one graph and are scheduled together. `train` runs it over and over, handing each step's parameters to the next.
+one graph and are scheduled together. `train` runs it over and over, each time on the last step's parameters.
 
 >>> import numpy as np
 >>> from dagexec import scope, value_and_grad

@@ -1,0 +1,70 @@
+"""`dagexec draw`: the picture of a graph file's graph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dagexec.cli.program import (
+    debug_option,
+    file_argument,
+    forward_option,
+    options,
+    parameters_option,
+    require_ending,
+    require_writable,
+)
+from dagexec.cli.show import plural
+from dagexec.draw.dot import CHOICES
+from dagexec.draw.render import FORMATS
+from dagexec.graphfile import graph_of, load
+
+
+def _choice(name: str, help: str) -> Any:
+    choices = [choice for choice in CHOICES[name] if choice is not None]
+    return click.option(f"--{name}", type=click.Choice(choices), help=help)
+
+
+@click.command()
+@file_argument
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, help=f"Image: {', '.join(FORMATS)}."
+)
+@options(
+    parameters_option,
+    _choice("level", "Regions folded, operations, or scalars; by default what the size allows."),
+    click.option(
+        "--depth",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="Regions kept at level high.",
+    ),
+    _choice("style", "Operations with arrows, or operations and values."),
+    _choice("group", "Box what can run at the same time."),
+    _choice("color", "What the colours tell."),
+    forward_option,
+    debug_option,
+)
+def draw(
+    file: Path,
+    output: Path,
+    texts: dict[str, str],
+    depth: int,
+    forward_only: bool,
+    **chosen: str | None,
+) -> None:
+    """Draw the graph of FILE, with its backward graph."""
+    require_image(output, "-o")
+    graph = graph_of(load(file).built(texts), forward_only)
+    choices: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
+    graph.draw(output, depth=depth, **choices)
+    click.echo(f"{output}: {plural(len(graph), 'node')}", err=True)
+
+
+def require_image(path: Path, option: str) -> None:
+    """Raise UsageError or OSError unless an image can be written to `path`."""
+    require_ending(path, FORMATS, option)
+    require_writable(path)

@@ -1,0 +1,235 @@
+"""`dagexec run`: derive, run, and tell what a person wants to know.
+
+With `--repeat N` the time is that of N runs, and one more run is recorded to tell what ran where; a single
+run is recorded itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import click
+import numpy as np
+
+from dagexec.analysis import Analysis, analyze
+from dagexec.cli import show
+from dagexec.cli.draw import require_image
+from dagexec.cli.program import (
+    debug_option,
+    executor_option,
+    file_argument,
+    forward_option,
+    json_option,
+    options,
+    parameters_option,
+    require_writable,
+    workers_option,
+)
+from dagexec.events import Events
+from dagexec.executors import compile
+from dagexec.graph import Graph
+from dagexec.graphfile import Built, GraphFile, as_text, graph_of, load
+from dagexec.timing import Times, take_turns
+from dagexec.tracing import flatten
+
+MOST_NORMS = 8  # more gradients than this are not shown one by one
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A run and what is known of it. `norms` holds the gradients' norms by the arguments' names."""
+
+    graph: Graph
+    analysis: Analysis
+    executor: str
+    workers: int
+    times: Times
+    events: Events
+    results: tuple[Any, ...]
+    norms: dict[str, float]
+
+    @property
+    def loss(self) -> float | None:
+        """The first result, if it is a single number."""
+        return float(self.results[0]) if self.results and np.shape(self.results[0]) == () else None
+
+    @property
+    def warnings(self) -> list[str]:
+        """What is wrong with the numbers."""
+        values = {"the loss": self.loss} | {
+            f"the gradient of {name}": norm for name, norm in self.norms.items()
+        }
+        return [f"{name} is {value}" for name, value in values.items() if value and not math.isfinite(value)]
+
+
+@click.command()
+@file_argument
+@options(
+    parameters_option,
+    executor_option,
+    workers_option,
+    click.option(
+        "--repeat", type=click.IntRange(min=1), default=1, show_default=True, help="Number of timed runs."
+    ),
+    forward_option,
+    click.option("--trace", type=click.Path(path_type=Path), help="Write a trace for ui.perfetto.dev."),
+    click.option("--draw", "picture", type=click.Path(path_type=Path), help="Draw the graph that was run."),
+    json_option,
+    debug_option,
+)
+def run(
+    file: Path,
+    texts: dict[str, str],
+    executor: str,
+    workers: int | None,
+    repeat: int,
+    forward_only: bool,
+    trace: Path | None,
+    picture: Path | None,
+    as_json: bool,
+) -> None:
+    """Run the graph of FILE, with its gradients, and report."""
+    if picture is not None:
+        require_image(picture, "--draw")
+    if trace is not None:
+        require_writable(trace)
+    loaded = load(file)
+    built = loaded.built(texts)
+    report = _measured(built, graph_of(built, forward_only), executor, workers, repeat)
+    if trace is not None:
+        report.events.to_chrome(trace)
+    if picture is not None:
+        report.graph.draw(picture)
+    arguments = {name: as_text(value) for name, value in loaded.arguments(texts).items()}
+    if as_json:
+        show.print_json(_as_json(loaded, arguments, report))
+    else:
+        given = "  ".join(f"{name}={text}" for name, text in arguments.items())
+        show.print_hanging(f"{loaded.name}  ", given, lead_style="bold")
+        show.print_facts(list(_facts(report)))
+        for path in filter(None, (trace, picture)):
+            click.echo(f"written: {path}")
+    for text in report.warnings:
+        show.warn(text)
+
+
+def _measured(built: Built, graph: Graph, executor: str, workers: int | None, repeat: int) -> Report:
+    times = None
+    with np.errstate(all="ignore"):  # the results are checked instead
+        if repeat > 1:
+            with compile(graph, executor, workers) as timed, show.progress("running", repeat) as advance:
+                (times,) = take_turns([lambda: timed(*built.args)], repeat, advance)
+        log = Events(graph)
+        with (
+            compile(graph, executor, workers, events=log) as recorded,
+            show.progress(
+                "recording" if times else "running", len(recorded.plan.tasks), lambda: len(log) // 4
+            ),
+        ):  # four events a task: ready, start, end, free
+            start = perf_counter()
+            result, _ = recorded(*built.args)
+            times = times or Times((perf_counter() - start,))
+    return Report(
+        graph,
+        analyze(recorded.plan),
+        recorded.executor,
+        recorded.workers,
+        times,
+        log,
+        tuple(flatten(result)[0]),
+        _norms(built, graph, result),
+    )
+
+
+def _norms(built: Built, graph: Graph, result: Any) -> dict[str, float]:
+    """The norms of the gradients for `args[0]`, where the result holds them."""
+    if built.training is not None or len(graph.outputs) == 1 or not graph.name.endswith(".backward"):
+        return {}
+    gradients = flatten(result[1])[0]
+    return {node.name: float(np.linalg.norm(np.ravel(g))) for node, g in zip(graph.inputs, gradients)}
+
+
+# --- for people -----------------------------------------------------------------------------------------
+def _facts(report: Report) -> Iterable[tuple[str, str]]:
+    found = report.analysis
+    nodes = " · ".join(f"{phase} {number}" for phase, number in found.nodes.items())
+    yield "nodes", f"{len(report.graph)}  ({nodes})"
+    yield "tasks", f"{found.tasks}  in {show.plural(found.levels, 'level')}, up to {found.width} side by side"
+    yield "work", f"{show.count(found.work, 'op')}  (estimated operations)"
+    yield "span", f"{show.count(found.span, 'op')}  (of them on the critical path)"
+    yield "parallelism", f"{show.three_digits(found.parallelism)}  (work / span)"
+    yield ("result" if report.loss is None else "loss"), _result(report)
+    if report.norms:
+        yield "gradient", _gradients(report.norms)
+    yield "time", _time(report.times)
+    yield "ran on", f"{report.executor}, {show.plural(report.workers, 'worker')}"
+    yield from _workers(report)
+    yield "memory", f"{show.nbytes(report.events.peak_bytes())} of computed values at the peak"
+
+
+def _result(report: Report) -> str:
+    if report.loss is not None:
+        return show.number(report.loss)
+    return ", ".join(str(node.spec) for node in report.graph.outputs)
+
+
+def _gradients(norms: dict[str, float]) -> str:
+    total = show.number(math.sqrt(sum(norm**2 for norm in norms.values())))
+    if len(norms) == 1:
+        return f"norm {total}"
+    shown = [f"{name} {show.three_digits(norm)}" for name, norm in list(norms.items())[:MOST_NORMS]]
+    more = f" and {len(norms) - MOST_NORMS} more" if len(norms) > MOST_NORMS else ""
+    return f"norm {total}  ({' · '.join(shown)}{more})"
+
+
+def _time(times: Times) -> str:
+    if len(times.seconds) == 1:
+        return f"{show.seconds(times.median)}  (one run; --repeat N for a median)"
+    low, high = times.spread
+    spread = f"{show.seconds(low)} to {show.seconds(high)}"
+    return f"{show.seconds(times.median)}  (median of {len(times.seconds)}, the middle half {spread})"
+
+
+def _workers(report: Report) -> Iterable[tuple[str, str]]:
+    """What each worker did in the recorded run."""
+    spans = report.events.spans()
+    length = max((end for _, _, _, end in spans), default=0.0)
+    tasks = Counter(worker for _, worker, _, _ in spans)
+    for worker, busy in sorted(report.events.busy().items()):
+        share = f", {busy / length:.0%} of the run" if length else ""
+        yield f"  worker {worker}", f"{show.plural(tasks[worker], 'task')}, busy {show.seconds(busy)}{share}"
+
+
+# --- for programs ---------------------------------------------------------------------------------------
+def _as_json(file: GraphFile, arguments: dict[str, str], report: Report) -> dict[str, Any]:
+    found = report.analysis
+    tasks = Counter(worker for _, worker, _, _ in report.events.spans())
+    return {
+        "file": str(file.path),
+        "parameters": arguments,
+        "nodes": found.nodes,
+        "tasks": found.tasks,
+        "levels": found.levels,
+        "width": found.width,
+        "work": found.work,
+        "span": found.span,
+        "parallelism": found.parallelism,
+        "loss": report.loss,
+        "gradient_norms": report.norms,
+        "seconds": report.times.seconds,
+        "median_seconds": report.times.median,
+        "executor": report.executor,
+        "workers": report.workers,
+        "by_worker": [
+            {"worker": worker, "tasks": tasks[worker], "busy_seconds": busy}
+            for worker, busy in sorted(report.events.busy().items())
+        ],
+        "peak_bytes": report.events.peak_bytes(),
+        "warnings": report.warnings,
+    }

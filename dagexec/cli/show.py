@@ -1,0 +1,180 @@
+"""How things are shown: numbers with units, rows of facts, JSON, a progress bar for what takes a while.
+
+>>> seconds(0.0000341), count(1234567, "op"), nbytes(3 * 1024)
+('34.1 µs', '1.23 Mop', '3.00 KiB')
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from threading import Timer
+from typing import Any
+
+import click
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+SECONDS_BEFORE_BAR = 1.0
+PREFIXES = ("", "k", "M", "G", "T", "P", "E")
+
+
+def console(*, stderr: bool = False) -> Console:
+    """The terminal, without colours where NO_COLOR is set or where it is none."""
+    plain = bool(os.environ.get("NO_COLOR"))
+    return Console(stderr=stderr, highlight=False, color_system=None if plain else "auto")
+
+
+def three_digits(value: float) -> str:
+    """A number with at least three significant digits and no exponent.
+
+    >>> three_digits(3.14159), three_digits(314.159), three_digits(3141.59), three_digits(0.5)
+    ('3.14', '314', '3142', '0.500')
+    """
+    if not math.isfinite(value) or value == 0:
+        return f"{value:g}"
+    return f"{value:.{max(0, 2 - math.floor(math.log10(abs(value) * 1.0005)))}f}"
+
+
+def count(value: float, unit: str) -> str:
+    """A number of things with a decimal prefix.
+
+    >>> count(12, "op"), count(2.5e9, "op")
+    ('12 op', '2.50 Gop')
+    """
+    power = 0
+    while abs(value) >= 999.5 and power < len(PREFIXES) - 1:
+        value /= 1000
+        power += 1
+    return f"{three_digits(value) if power else f'{value:g}'} {PREFIXES[power]}{unit}"
+
+
+def seconds(value: float) -> str:
+    """A duration in the unit that suits it.
+
+    >>> seconds(0.25), seconds(75), seconds(0)
+    ('250 ms', '75.0 s', '0 s')
+    """
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if value >= 0.9995 * size:
+            return f"{three_digits(value / size)} {unit}"
+    return f"{value * 1e9:.0f} ns" if value else "0 s"
+
+
+def nbytes(value: float) -> str:
+    """A number of bytes with a binary prefix."""
+    power = 0
+    while value >= 1023.5 and power < len(PREFIXES) - 1:
+        value /= 1024
+        power += 1
+    return f"{three_digits(value)} {PREFIXES[power].upper()}iB" if power else f"{value:g} B"
+
+
+def number(value: float) -> str:
+    """A result, with six significant digits."""
+    return f"{value:.6g}"
+
+
+def plural(number: int, noun: str) -> str:
+    """A number of things, in words.
+
+    >>> plural(1, "task"), plural(2, "task")
+    ('1 task', '2 tasks')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+# --- what is printed ------------------------------------------------------------------------------------
+def print_facts(facts: Sequence[tuple[str, str]]) -> None:
+    """Rows of a name and what there is to say of it."""
+    width = max(len(name) for name, _ in facts) + 2
+    for name, text in facts:
+        print_hanging(name.ljust(width), text, lead_style="bold")
+
+
+def print_hanging(lead: str, text: str, *, lead_style: str = "", style: str = "") -> None:
+    """Text after a lead. On a terminal it is wrapped beside the lead, elsewhere it stays one line."""
+    screen = console()
+    lines = [text]
+    if screen.is_terminal:
+        room = max(20, screen.width - len(lead))
+        lines = textwrap.wrap(text, room, break_on_hyphens=False) or [""]
+    for number, line in enumerate(lines):
+        start = lead if number == 0 else " " * len(lead)
+        screen.print(Text.assemble((start, lead_style), (line, style)), soft_wrap=True)
+
+
+def warn(text: str) -> None:
+    """A warning on stderr."""
+    console(stderr=True).print(Text(f"warning: {text}", style="yellow"), soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """Print JSON; numbers that it does not have (NaN, infinity) become null."""
+    click.echo(json.dumps(finite(value), indent=2, allow_nan=False))
+
+
+def finite(value: Any) -> Any:
+    """Dicts, lists and numbers that JSON has.
+
+    >>> finite({"loss": float("nan"), "sizes": (1, 2)})
+    {'loss': None, 'sizes': [1, 2]}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): finite(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+# --- progress -------------------------------------------------------------------------------------------
+class _AskingProgress(Progress):
+    done: Callable[[], int] | None = None
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        if self.done is not None:
+            for task in self.task_ids:
+                self.update(task, completed=self.done())
+        yield from super().get_renderables()
+
+
+@contextmanager
+def progress(label: str, total: int, done: Callable[[], int] | None = None) -> Iterator[Callable[..., None]]:
+    """The function that moves a bar by one of `total`; it may be given a text to be shown beside the bar.
+
+    The bar appears on stderr, on a terminal, if the block takes over a second, and leaves nothing behind.
+    With `done` it asks by itself, whenever it is drawn, how far the work is.
+    """
+    screen = console(stderr=True)
+    bar = _AskingProgress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=screen,
+        transient=True,
+        disable=not screen.is_terminal,
+    )
+    bar.done = done
+    task = bar.add_task(label, total=total, note="")
+    late = Timer(SECONDS_BEFORE_BAR, bar.start)
+    late.daemon = True
+    late.start()
+
+    def advance(note: str = "") -> None:
+        bar.update(task, advance=1, note=note)
+
+    try:
+        yield advance
+    finally:
+        late.cancel()
+        late.join()
+        bar.stop()

@@ -1,0 +1,179 @@
+"""What a picture says about a node: short labels, tooltips, and text made safe for DOT.
+
+A label is one short line, `matmul 32×128`; scalar constants stand in the label of the node that reads them,
+`multiply 2`; everything else is in the tooltip. Names are user input, so text is data: `quoted` is the one
+door through which any text enters a DOT file, and what cannot be printed is shown by its escape.
+
+>>> quoted('a "b" <i>' + chr(10))
+'"a \\\\"b\\\\" <i>\\\\\\\\n"'
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dagexec.graph import CONSTANT, INPUT, Node, Spec
+
+LONGEST = 60  # characters of one line; a name may have ten thousand
+
+SYMBOLS = {
+    "add": "+",
+    "subtract": "−",
+    "multiply": "×",
+    "divide": "÷",
+    "pow": "^",
+    "negative": "−",
+    "less": "<",
+    "less_equal": "≤",
+    "greater": ">",
+    "greater_equal": "≥",
+    "equal": "=",
+    "not_equal": "≠",
+    "logical_and": "∧",
+    "logical_or": "∨",
+    "logical_not": "¬",
+    "square": "x²",
+    "sqrt": "√",
+}
+COMMUTATIVE = {"add", "multiply", "maximum", "minimum", "equal", "not_equal"}
+HOLE = "·"  # where a value comes in over an edge
+
+
+def printable(text: str, longest: int = LONGEST) -> str:
+    """`text` on one line: what is not printable by its escape, what is too long cut with an ellipsis.
+
+    >>> printable("tab" + chr(9) + "stop"), printable("abcdefgh", longest=5)
+    ('tab\\\\tstop', 'abcd…')
+    """
+    text = text[: longest + 1]
+    text = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def quoted(*lines: str) -> str:
+    """Lines of text as one quoted DOT string that shows them literally.
+
+    pydot leaves a string in double quotes as it is; unquoted, it would take `<b>` for HTML and `node` for a
+    keyword. Graphviz itself resolves `&amp;` and backslashes in labels.
+    """
+    safe = [
+        line.replace("&", "&amp;").replace("\\", "\\\\").replace('"', '\\"')
+        for line in (printable(line, longest=400) for line in lines)
+    ]
+    return '"' + "\\n".join(safe) + '"'
+
+
+def dims(spec: Any) -> str:
+    """The shape as `32×128`; nothing for a scalar or an unknown shape.
+
+    >>> dims(Spec((32, 128), "float32"))
+    '32×128'
+    """
+    return "×".join(map(str, spec.shape)) if isinstance(spec, Spec) else ""
+
+
+def is_inline(node: Node) -> bool:
+    """Whether the node is a scalar constant, written in its readers' labels."""
+    return node.op is CONSTANT and np.ndim(node.params["value"]) == 0
+
+
+def number(value: Any) -> str:
+    """A scalar in few characters.
+
+    >>> number(np.float32(0.1)), number(2.0), number(True)
+    ('0.1', '2', 'True')
+    """
+    value = np.asarray(value)[()]
+    return f"{value:.4g}" if isinstance(value, np.floating) else printable(str(value), 12)
+
+
+def index_text(index: tuple[Any, ...]) -> str:
+    """An index as it is written between brackets.
+
+    >>> index_text((0, slice(None, 2), None, Ellipsis, "array"))
+    '0, :2, None, ..., array'
+    """
+
+    def entry_text(entry: Any) -> str:
+        if isinstance(entry, slice):
+            parts = ["" if part is None else str(part) for part in (entry.start, entry.stop, entry.step)]
+            return ":".join(parts if parts[2] else parts[:2])
+        return "..." if entry is Ellipsis else str(entry)
+
+    return ", ".join(map(entry_text, index))
+
+
+# What a label says about the static parameters, by op.
+PARAMETERS: dict[str, Any] = {
+    "getitem": lambda index, **_: f"[{index_text(index)}]",
+    "scatter_add": lambda index, **_: f"[{index_text(index)}]",
+    "astype": lambda dtype, **_: np.dtype(dtype).name,
+}
+
+
+def operands(node: Node) -> str:
+    """The scalar constants among the inputs, with holes for the others where their places matter."""
+    if not any(map(is_inline, node.inputs)):
+        return ""
+    words = [number(source.params["value"]) if is_inline(source) else HOLE for source in node.inputs]
+    if len(words) == 2 and (words[0] == HOLE or node.op.name in COMMUTATIVE):
+        words = [word for word in words if word != HOLE]
+    return ", ".join(words)
+
+
+def op_label(node: Node, *, scalar: bool = False, shape: bool = True) -> str:
+    """Name, constants and shape of one operation; among scalars the usual sign instead of the name."""
+    name = SYMBOLS.get(node.op.name, node.op.name) if scalar else node.op.name
+    tell = PARAMETERS.get(node.op.name)
+    words = [
+        printable(name),
+        operands(node),
+        tell(**node.params) if tell else "",
+        dims(node.spec) if shape else "",
+    ]
+    return printable(" ".join(word for word in words if word))
+
+
+def op_name(node: Node) -> str:
+    """What an operation is called from far away: region and op."""
+    region = f"{region_label(node.scope[-1], node.phase)} " if node.scope else ""
+    return printable(region + node.op.name, LONGEST // 2)
+
+
+def value_label(node: Node) -> str:
+    """Name (where there is one) and shape of a value."""
+    words = [printable(node.name, LONGEST // 2), dims(node.spec)]
+    return " ".join(word for word in words if word) or ("scalar" if isinstance(node.spec, Spec) else "value")
+
+
+def region_label(name: str, phase: str) -> str:
+    """What a region is called in a phase: the backward one of `cell[0]` is `∇cell[0]`."""
+    return f"∇{printable(name)}" if phase == "backward" else printable(name)
+
+
+def tooltip(node: Node) -> list[str]:
+    """Everything a picture has no room for, in lines."""
+    lines = [f"{node.op.name} {node.name}".strip(), f"{node.spec}", f"phase {node.phase}"]
+    lines += [f"scope {'/'.join(node.scope)}"] if node.scope else []
+    lines += [f"{key} = {value!r}" for key, value in node.params.items() if not isinstance(value, np.ndarray)]
+    lines += [f"gradient of {node.grad_of.name or node.grad_of.op.name}"] if node.grad_of is not None else []
+    lines += [f"{node.where[0]}:{node.where[1]}"] if node.where else []
+    return lines
+
+
+def element_label(node: Node) -> str:
+    """What an element of an input is called among scalars: `A[0,1]`."""
+    index = ",".join(map(str, node.params["index"]))
+    return f"{printable(node.inputs[0].name or 'x', LONGEST // 2)}[{index}]"
+
+
+def gradient_name(node: Node) -> str:
+    """The name of the input whose gradient a backward result is, where that is beyond doubt."""
+    made_for = node.grad_of
+    if node.phase != "backward" or made_for is None:
+        return ""
+    candidates = [made_for] if made_for.op is INPUT else made_for.inputs
+    names = {source.name for source in candidates if source.op is INPUT and source.spec == node.spec}
+    return printable(names.pop(), LONGEST // 2) if len(names) == 1 else ""

@@ -1,0 +1,272 @@
+"""What is seen of a graph: boxes and arrows, before any colour or place.
+
+`picture` is the one place that decides what becomes a box: every node (levels "ops" and "scalar"), or all
+nodes of one scope and phase together (level "high"). Nodes that do nothing are not drawn: `item`, and scalar
+constants, which stand in their readers' labels. In the bipartite style each value is a box of its own,
+between the box that makes it and those that read it.
+
+>>> from dagexec.graph import INPUT, Graph, Node, Op, Spec
+>>> x = Node(INPUT, spec=Spec((3,), "float32"), name="x")
+>>> y = Node(Op("exp", lambda x: x, lambda xp: xp.exp), (x,), spec=x.spec)
+>>> seen = picture(Graph([x, y], [x], [y]), level="ops")
+>>> [box.label for box in seen.boxes], [(arrow.source, arrow.target) for arrow in seen.arrows]
+([('x 3',), ('exp 3',)], [('n0', 'n1')])
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from dagexec.draw.labels import (
+    dims,
+    element_label,
+    gradient_name,
+    is_inline,
+    op_label,
+    op_name,
+    printable,
+    region_label,
+    tooltip,
+    value_label,
+)
+from dagexec.graph import CONSTANT, INPUT, ITEM, Graph, Node, Scope, Spec
+
+Group = Any  # what the nodes of one box have in common; for a node drawn by itself, the node
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """One thing that is drawn. `key` is its id in the DOT text, `twin` the key of its forward twin's box."""
+
+    key: str
+    kind: str  # "op", "fold" (many ops), "input", "value", or "tag" (stands for boxes far away)
+    label: tuple[str, ...]
+    phase: str
+    scope: Scope
+    family: str
+    role: str = ""  # "loss", "sum" (of gradients), "output"
+    twin: str | None = None
+    tooltip: tuple[str, ...] = ()
+    nodes: int = 1
+    name: str = ""  # what a tag calls it
+
+
+@dataclass(frozen=True, slots=True)
+class Arrow:
+    """Values that flow from box to box. `saved`: forward values that the backward pass reads."""
+
+    source: str
+    target: str
+    label: str
+    saved: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """Boxes in the order of the graph's nodes, the arrows between them, and how many nodes share a box."""
+
+    boxes: tuple[Box, ...]
+    arrows: tuple[Arrow, ...]
+    folded: int
+
+
+def picture(graph: Graph, *, level: str, depth: int = 1, bipartite: bool = False) -> Picture:
+    """The boxes and arrows of `graph`, which is made of scalars already for level "scalar"."""
+    view = _View(graph, depth if level == "high" else None, scalar=level == "scalar", bipartite=bipartite)
+    boxes = [view.box(group) for group in view.members]
+    if bipartite:
+        boxes += [view.value_box(value) for value in view.values()]
+    folded = sum(len(nodes) for nodes in view.members.values() if len(nodes) > 1)
+    boxes.sort(key=lambda box: (int(box.key[1:]), box.key))
+    return Picture(tuple(boxes), tuple(view.arrows()), folded)
+
+
+def is_scalar(node: Node) -> bool:
+    """Whether the node's value is one number."""
+    return isinstance(node.spec, Spec) and node.spec.shape == ()
+
+
+def is_gradient_sum(node: Node) -> bool:
+    """Whether the node adds up what several readers of one value send back.
+
+    The derivation adds cotangents; a gradient rule that adds has a forward value or a constant in it.
+    """
+    return (
+        node.phase == "backward"
+        and node.op.name == "add"
+        and all(source.phase == "backward" for source in node.inputs)
+    )
+
+
+def loss_of(graph: Graph) -> set[Node]:
+    """The scalar results; if the outputs hold none, the scalars that only the backward pass reads."""
+    scalars = {
+        node
+        for node in graph.nodes
+        if node.phase == "forward" and is_scalar(node) and node.op.family != "structure"
+    }
+    losses = scalars.intersection(graph.outputs)
+    if losses or all(node.phase == "forward" for node in graph.nodes):
+        return losses
+    return scalars.difference(
+        source for node in graph.nodes if node.phase == "forward" for source in node.inputs
+    )
+
+
+class _View:
+    """Which nodes are drawn, which of them share a box, and what each reads. Made once for a picture."""
+
+    def __init__(self, graph: Graph, depth: int | None, *, scalar: bool, bipartite: bool) -> None:
+        self.depth = depth
+        self.scalar = scalar
+        self.bipartite = bipartite
+        self.position = {node: number for number, node in enumerate(graph.nodes)}
+        self.reads: dict[Node, tuple[Node, ...]] = {}  # of each drawn node, looking through what is not drawn
+        self.taken: dict[Group, set[Node]] = {}  # all that the nodes of a group read
+        self.members: dict[Group, list[Node]] = {}
+        self.group_of: dict[Node, Group] = {}  # of each drawn node, and of the items of one
+        seen_as: dict[Node, tuple[Node, ...]] = {}
+        for node in graph.nodes:
+            reads = tuple(value for source in node.inputs for value in seen_as[source])
+            if is_inline(node):
+                seen_as[node] = ()
+            elif scalar and not is_scalar(node):
+                seen_as[node] = reads
+            else:
+                seen_as[node] = (node,)
+                self._add(node, reads)
+        self.roles = {value: "output" for output in graph.outputs for value in seen_as[output]}
+        self.roles |= dict.fromkeys(filter(is_gradient_sum, graph.nodes), "sum")
+        self.roles |= dict.fromkeys(loss_of(graph), "loss")
+        self.outputs = {value for output in graph.outputs for value in seen_as[output]}
+
+    def _add(self, node: Node, reads: tuple[Node, ...]) -> None:
+        if node.op is ITEM and reads:
+            self.group_of[node] = self.group_of[reads[0]]
+            return
+        group: Group = node
+        if self.depth is not None and node.op not in (INPUT, CONSTANT):
+            if node.scope:
+                group = (node.scope[: self.depth], node.phase)
+            elif is_gradient_sum(node) and node.grad_of is not None:
+                group = ("sum", node.grad_of)
+        self.reads[node] = reads
+        self.taken.setdefault(group, set()).update(reads)
+        self.members.setdefault(group, []).append(node)
+        self.group_of[node] = group
+
+    def key(self, group: Group) -> str:
+        """The id of a box: `n` and the position of its first node in the graph."""
+        return f"n{self.position[self.members[group][0]]}"
+
+    def box(self, group: Group) -> Box:
+        """The box of a group of nodes."""
+        nodes = self.members[group]
+        found = {self.roles.get(node, "") for node in nodes}
+        role = next((role for role in ("loss", "output") if role in found), "")
+        if len(nodes) == 1:
+            return self._single(nodes[0], role)
+        counts = Counter(node.op.name for node in nodes)
+        details = (f"{len(nodes)} ops", *(f"{count} {name}" for name, count in counts.items()))
+        first = nodes[0]
+        if group[0] == "sum":
+            name = f"∇{printable(group[1].name, 30)}"
+            label = (f"{name} = Σ {len(nodes) + 1} gradients", dims(first.spec))
+            key, family, twin = self.key(group), first.op.family, self._key_of(group[1])
+            return Box(key, "op", label, first.phase, (), family, "sum", twin, details, len(nodes), name)
+        scope, phase = group
+        label = (region_label("/".join(scope), phase), f"{len(nodes)} ops")
+        twin = (
+            self.key((scope, "forward"))
+            if phase != "forward" and (scope, "forward") in self.members
+            else None
+        )
+        return Box(
+            self.key(group), "fold", label, phase, scope, "fold", role, twin, details, len(nodes), label[0]
+        )
+
+    def _single(self, node: Node, role: str) -> Box:
+        kind = "op"
+        label = op_label(node, scalar=self.scalar, shape=not self.bipartite)
+        if node.op is INPUT:
+            kind, label = "input", value_label(node)
+        elif node.op is CONSTANT:
+            kind, label = "input", f"constant {dims(node.spec)}"
+        elif self.scalar and node.op.name == "getitem":
+            kind, label = "input", element_label(node)
+        elif role == "sum" or is_gradient_sum(node):
+            role, label = "sum", f"Σ {label}"
+        gradient = f"∇{name}" if node in self.outputs and (name := gradient_name(node)) else ""
+        if gradient and not self.bipartite:
+            label = f"{gradient} = {label}"
+        key = self.key(self.group_of[node])
+        twin = self._key_of(node.grad_of)
+        details = tuple(tooltip(node))
+        name = gradient or (printable(label.split(" ")[0], 30) if kind == "input" else op_name(node))
+        lines = tuple(label.split(" ", 1)) if self.bipartite and kind == "input" else (label,)
+        return Box(key, kind, lines, node.phase, node.scope, node.op.family, role, twin, details, 1, name)
+
+    def _key_of(self, node: Node | None) -> str | None:
+        return self.key(self.group_of[node]) if node in self.group_of else None
+
+    def values(self) -> Iterator[Node]:
+        """What a bipartite picture draws as a square: results, of a folded box those that leave it."""
+        leaving = {
+            value
+            for node, reads in self.reads.items()
+            for value in reads
+            if self.group_of[value] != self.group_of[node]
+        }
+        for value, group in self.group_of.items():
+            alone = len(self.members[group]) == 1
+            made = not self._is_source(value) and not isinstance(value.spec, tuple)
+            if made and (alone or value in leaving or value in self.outputs):
+                yield value
+
+    def value_box(self, value: Node) -> Box:
+        """The square of a value."""
+        role = self.roles.get(value, "")
+        label = (dims(value.spec) or "·") if isinstance(value.spec, Spec) else "value"
+        name = gradient_name(value) if value in self.outputs else ""
+        lines = (f"∇{name}", label) if name else (label,)
+        key, details = f"v{self.position[value]}", tuple(tooltip(value))
+        name = lines[0] if name else op_name(value)
+        return Box(
+            key, "value", lines, value.phase, value.scope, value.op.family, role, None, details, 1, name
+        )
+
+    def _is_source(self, node: Node) -> bool:
+        return node.op in (INPUT, CONSTANT) or (self.scalar and node.op.name == "getitem")
+
+    def _keeper(self, value: Node, reader: Group) -> Group:
+        """Where a box gets a value from. What its forward twin has read, a folded box gets from the twin."""
+        if self.depth is not None and isinstance(reader, tuple) and reader[1] == "backward":
+            twin = (reader[0], "forward")
+            if value in self.taken.get(twin, ()):
+                return twin
+        return self.group_of[value]
+
+    def arrows(self) -> Iterator[Arrow]:
+        """One arrow for each pair of boxes between which values flow."""
+        through = dict.fromkeys(self.values()) if self.bipartite else {}
+        for value in through:
+            yield Arrow(self.key(self.group_of[value]), f"v{self.position[value]}", "", False)
+        flows: dict[tuple[str, str], list[tuple[Node, Node]]] = {}
+        for node, reads in self.reads.items():
+            group = self.group_of[node]
+            for value in reads:
+                keeper = self._keeper(value, group)
+                if keeper != group:
+                    drawn = value in through and keeper == self.group_of[value]
+                    source = f"v{self.position[value]}" if drawn else self.key(keeper)
+                    flows.setdefault((source, self.key(group)), []).append((value, node))
+        for (source, target), uses in flows.items():
+            value, node = uses[0]
+            saved = value.phase == "forward" and node.phase == "backward"
+            folded = len(self.members[self.group_of[value]]) > 1
+            told = folded and not saved and not self.bipartite and self.roles.get(node) != "sum"
+            label = ", ".join(dict.fromkeys(dims(value.spec) for value, _ in uses)) if told else ""
+            yield Arrow(source, target, printable(label), saved)

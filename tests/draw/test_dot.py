@@ -1,0 +1,230 @@
+"""What `to_dot` says about a graph: which boxes and arrows there are, and where they stand."""
+
+import re
+
+import numpy as np
+import pygraphviz
+import pytest
+
+import dagexec
+from dagexec.draw import to_dot, to_networkx
+from dagexec.graph import CONSTANT, Graph, Node, Spec
+from dagexec.ops import python_op
+
+SCALAR = Spec((), "float64")
+
+
+@dagexec.block
+def cell(x, h, w):
+    return np.tanh(x @ w + h @ w)
+
+
+def rnn(w, xs):
+    h = np.zeros((2, 3))
+    for x in xs:
+        h = cell(x, h, w)
+    with dagexec.scope("loss"):
+        return np.sum(h**2)
+
+
+def rnn_graph(steps=3):
+    return dagexec.trace(rnn)(np.ones((3, 3)), [np.ones((2, 3))] * steps)
+
+
+def parsed(graph, **choices):
+    """The DOT text, read back: labels, ids by subgraph, arrows that are seen, from tail to head."""
+    dot = pygraphviz.AGraph(string=to_dot(graph, **choices).to_string())
+    nodes = [dot.get_node(key) for key in dot.nodes() if key != "left"]
+    labels = {str(node): node.attr["label"].replace("\\n", " ") for node in nodes}
+    inside = {}
+    parts = dot.subgraphs()
+    while parts:
+        part = parts.pop()
+        inside[part.name] = set(part.nodes())
+        parts += part.subgraphs()
+    arrows = set()
+    for edge in dot.edges():
+        if edge.attr["style"] != "invis":
+            arrows.add(tuple(edge)[::-1] if edge.attr["dir"] == "back" else tuple(edge))
+    return labels, inside, arrows
+
+
+def drawn(graph):
+    """The ids that a picture of every op has."""
+    return {
+        f"n{number}"
+        for number, node in enumerate(graph.nodes)
+        if node.op.name != "item" and not (node.op is CONSTANT and node.spec.shape == ())
+    }
+
+
+@pytest.mark.parametrize("style", ["plain", "bipartite"])
+@pytest.mark.parametrize("group", [None, "level"])
+@pytest.mark.parametrize("color", ["phase", "op", "scope"])
+def test_each_op_is_drawn_once_whatever_the_choices(style, group, color):
+    graph = rnn_graph().backward()
+    text = to_dot(graph, level="ops", style=style, group=group, color=color).to_string()
+    for key in drawn(graph):
+        assert len(re.findall(rf"^{key} \[", text, re.MULTILINE)) == 1
+
+
+def test_arrows_are_those_of_the_graph():
+    graph = dagexec.trace(lambda x, y: np.sum(np.tanh(x @ y) * x))(np.ones((3, 3)), np.ones((3, 3)))
+    backward = graph.backward((0, 1))
+    _, _, arrows = parsed(backward, level="ops")
+    shown = drawn(backward)
+    edges = {(f"n{a}", f"n{b}") for a, b in to_networkx(backward).edges}
+    assert arrows == {edge for edge in edges if set(edge) <= shown}
+    assert arrows
+
+
+def test_items_are_not_drawn_and_arrows_pass_through_them():
+    graph = dagexec.trace(lambda x: np.tanh(np.unstack(x)[1]))(np.ones((2, 3)))
+    labels, _, arrows = parsed(graph, level="ops")
+    name = {label.split(" ")[0]: key for key, label in labels.items()}
+    assert set(name) == {"x", "unstack", "tanh"}
+    assert arrows == {(name["x"], name["unstack"]), (name["unstack"], name["tanh"])}
+
+
+def test_scalar_constants_stand_in_their_readers_labels():
+    graph = dagexec.trace(lambda x: 1 - 2 * x)(np.ones((4, 5)))
+    labels, _, _ = parsed(graph, level="ops")
+    assert sorted(labels.values()) == ["multiply 2 4×5", "subtract 1, · 4×5", "x 4×5"]
+
+
+def test_forward_and_backward_stand_apart():
+    graph = rnn_graph().backward()
+    _, inside, _ = parsed(graph, level="ops")
+    for phase in ("forward", "backward"):
+        expected = {key for key in drawn(graph) if graph.nodes[int(key[1:])].phase == phase}
+        assert {key for key in inside[f"cluster_{phase}"] if key[1:].isdigit()} == expected
+
+
+def test_backward_ops_stand_in_the_column_of_their_forward_twins():
+    graph = rnn_graph().backward()
+    _, inside, _ = parsed(graph, level="ops")
+    column = {key: name for name, keys in inside.items() if name.startswith("column") for key in keys}
+    number = {node: f"n{i}" for i, node in enumerate(graph.nodes)}
+    twins = [node for node in graph.nodes if node.grad_of in number and number[node] in column]
+    assert len(twins) > 10
+    for node in twins:
+        assert column[number[node]] == column[number[node.grad_of]], node
+
+
+def test_regions_fold_into_one_box_for_each_phase():
+    graph = rnn_graph(steps=3).backward()
+    labels, _, arrows = parsed(graph, level="high")
+    key = {label: key for key, label in labels.items()}
+    nodes = [node for node in graph.nodes if node.scope == ("cell[1]",)]
+    counts = {phase: sum(node.phase == phase for node in nodes) for phase in ("forward", "backward")}
+    forward, backward = f"cell[1] {counts['forward']} ops", f"∇cell[1] {counts['backward']} ops"
+    assert counts["forward"] == 4
+    assert forward in key
+    assert backward in key
+    assert (key[forward], key[backward]) in arrows  # what forward keeps for backward
+    assert sum(label.startswith("cell[") for label in labels.values()) == 3
+
+
+def test_the_shared_parameters_gradient_sum_is_one_folded_box():
+    labels, _, _ = parsed(rnn_graph(steps=3).backward(), level="high")
+    assert "∇w = Σ 5 gradients 3×3" in labels.values()
+
+
+def test_depth_says_how_much_of_the_scope_is_kept():
+    @dagexec.block
+    def inner(x):
+        return np.tanh(x * x)
+
+    @dagexec.block
+    def outer(x):
+        return inner(inner(x))
+
+    graph = dagexec.trace(outer)(np.ones(3))
+    assert set(parsed(graph, level="high")[0].values()) == {"x 3", "outer[0] 4 ops"}
+    deeper = set(parsed(graph, level="high", depth=2)[0].values())
+    assert deeper == {"x 3", "outer[0]/inner[0] 2 ops", "outer[0]/inner[1] 2 ops"}
+
+
+def test_a_large_graph_is_folded_unless_the_level_is_asked_for():
+    graph = rnn_graph(steps=120)
+    assert len(graph) > 400
+    assert "cell[7] 4 ops" in parsed(graph)[0].values()
+    assert "folded" in to_dot(graph).get_label()
+    assert "cell[7] 4 ops" not in parsed(graph, level="ops")[0].values()
+
+
+def test_an_arrow_across_many_columns_is_cut_into_two_that_name_the_ends():
+    graph = rnn_graph(steps=20)
+    labels, _, arrows = parsed(graph, level="high")
+    key = {label: key for key, label in labels.items()}
+    last = key["cell[19] 4 ops"]
+    (tag,) = [source for source, target in arrows if target == last and labels[source].startswith("from")]
+    assert labels[tag] == "from w"
+    assert (key["w 3×3"], last) not in arrows
+
+
+def test_level_frames_hold_ops_that_do_not_wait_for_each_other():
+    graph = rnn_graph().backward()
+    digraph = to_networkx(graph)
+    _, inside, _ = parsed(graph, level="ops", group="level")
+    frames = [keys for name, keys in inside.items() if re.fullmatch(r"cluster_(forward|backward)_\d+", name)]
+    for keys in frames:
+        numbers = {int(key[1:]) for key in keys if key[1:].isdigit()}
+        assert not [edge for edge in digraph.subgraph(numbers).edges]
+    assert sum(map(len, frames)) >= len([node for node in graph.nodes if node.op.family != "structure"])
+    text = to_dot(graph, level="ops", group="level").to_string()
+    for name in ("forward 1", "forward 2", "backward 1", "backward 2"):
+        assert f'"{name}"' in text
+
+
+def test_bipartite_pictures_have_a_square_between_ops():
+    graph = dagexec.trace(lambda x: np.sum(np.tanh(x)))(np.ones(3))
+    labels, _, arrows = parsed(graph, style="bipartite")
+    assert arrows == {("n0", "n1"), ("n1", "v1"), ("v1", "n2"), ("n2", "v2")}
+    text = to_dot(graph, style="bipartite").to_string()
+    shape = dict(re.findall(r"^([nv]\d) \[.*shape=(\w+)", text, re.MULTILINE))
+    assert shape == {"n0": "square", "n1": "ellipse", "v1": "square", "n2": "ellipse", "v2": "square"}
+    assert labels["v1"] == "3"
+
+
+def test_the_scalar_picture_shows_nothing_but_scalars():
+    graph = dagexec.trace(lambda A, x: A @ x)(np.ones((3, 3)), np.ones(3))
+    labels, _, _ = parsed(graph, level="scalar")
+    counted = {label: list(labels.values()).count(label) for label in ("×", "+")}
+    assert counted == {"×": 9, "+": 6}
+    elements = {f"A[{i},{j}]" for i in range(3) for j in range(3)} | {f"x[{i}]" for i in range(3)}
+    assert set(labels.values()) - {"×", "+"} == elements
+
+
+def test_the_loss_and_the_sum_of_gradients_are_told_by_shape():
+    text = to_dot(rnn_graph().backward(), level="high").to_string()
+    (loss,) = re.findall(r'^n\d+ \[label="loss.*$', text, re.MULTILINE)
+    (total,) = re.findall(r'^n\d+ \[label="∇w.*$', text, re.MULTILINE)
+    assert "peripheries=2" in loss
+    assert "shape=octagon" in total
+
+
+def test_a_region_entered_again_is_still_drawn():
+    nodes = [Node(python_op(len), scope=("a",))]
+    for scope in ("b", "a", "b", "a"):
+        nodes.append(Node(python_op(len), (nodes[-1],), scope=(scope,)))
+    _, _, arrows = parsed(Graph(nodes, [], nodes[-1:]), level="high")
+    assert arrows == {("n0", "n1"), ("n1", "n0")}
+
+
+def test_an_empty_graph_has_a_picture():
+    assert parsed(Graph([], [], []))[0] == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "known"),
+    [("level", "low", "'scalar'"), ("style", "fancy", "'bipartite'"), ("group", "x", "'level'"), ("color", "x", "'op'")],
+)
+def test_an_unknown_choice_is_refused_with_those_known(name, value, known):
+    with pytest.raises(ValueError, match=f"{name}={value!r} is not one of .*{known}"):
+        to_dot(rnn_graph(), **{name: value})
+
+
+def test_a_depth_below_one_is_refused():
+    with pytest.raises(ValueError, match="depth=0"):
+        to_dot(rnn_graph(), level="high", depth=0)

@@ -1,0 +1,407 @@
+"""The command line: what each command tells, and how each mistake ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from dagexec.cli import main, show
+from dagexec.executors import CHOICES
+
+ROOT = Path(__file__).parents[1]
+GRAPHS = ROOT / "graphs"
+SMALL_RNN = [str(GRAPHS / "rnn.py"), "-p", "steps=3", "-p", "hidden=4", "-p", "batch=2"]
+
+FILES = {
+    "square": "def build(size: int = 3): return lambda x: np.sum(x * x), (np.arange(float(size)),)",
+    "vector": "def build(): return lambda x: x * x, (np.ones(3),)",
+    "nobuild": "answer = 42",
+    "notpython": "def build(:",
+    "noimport": "import there_is_no_such_module\ndef build(): pass",
+    "raising": "def inner(n): return 1 / n\ndef build(n: int = 0):\n  return inner(n)",
+    "opening": "def build():\n  return np.load('nothing.npy')",
+    "exiting": "def build():\n  raise SystemExit(7)",
+    "misfit": "def build(): return lambda a: np.sum(a @ a), (np.ones((2, 3)),)",
+    "branching": "def build(): return lambda x: x if x > 0 else -x, (np.ones(()),)",
+    "failing": (
+        "from dagexec import block, xp\n@block\ndef pick(x, i):\n  return xp.take(x, i)\n"
+        "def build(): return lambda x, i: np.sum(pick(x, i) ** 2), (np.ones(3), np.array([1, 7]))"
+    ),
+    "wrongresult": "def build(): return 3",
+    "infinite": "def build(): return lambda x: np.sum(np.log(x)), (np.zeros(3),)",
+}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """The current directory, with the files above."""
+    for name, text in FILES.items():
+        (tmp_path / f"{name}.py").write_text(f"import numpy as np\n{text}\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def call(*args):
+    """The result of a command that is expected to end well."""
+    result = CliRunner().invoke(main, [str(arg) for arg in args])
+    assert result.exit_code == 0, result.stderr
+    return result
+
+
+def process(*args, **options):
+    """A command in a process of its own."""
+    command = [sys.executable, "-m", "dagexec", *map(str, args)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)} | options.pop("env", {})
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, **options)
+
+
+# --- mistakes -------------------------------------------------------------------------------------------
+MISTAKES = {
+    "a missing file": ("run nothing.py", 2, ["'nothing.py' does not exist", "see: dagexec run --help"]),
+    "a folder": ("run .", 2, ["'.' is a directory"]),
+    "no build": ("run nobuild.py", 2, ["nobuild.py has no function build", "build(...) -> (fn, args)"]),
+    "no Python": ("run notpython.py", 1, ["SyntaxError: invalid syntax (notpython.py:2)"]),
+    "a missing module": ("run noimport.py", 1, ["there_is_no_such_module", "noimport.py:2"]),
+    "an unknown parameter": ("run square.py -p siez=3", 2, ["no parameter 'siez'; did you mean 'size'?"]),
+    "a value of the wrong type": ("run square.py -p size=big", 2, ["size=big: 'big' is not an int"]),
+    "no value": ("run square.py -p size", 2, ["'size' is not of the form name=value"]),
+    "a build that raises": ("run raising.py", 1, ["ZeroDivisionError: division by zero (raising.py:2)"]),
+    "a build that misses a file": ("run opening.py", 1, ["'nothing.npy' (opening.py:3)"]),
+    "a build that exits": ("run exiting.py", 1, ["exiting.py calls sys.exit(7)"]),
+    "a build that builds nothing": ("run wrongresult.py", 2, ["wrongresult.py returns a value of type int"]),
+    "shapes that don't fit": ("run misfit.py", 1, ["ValueError: matmul of float64[2,3]", "misfit.py:2"]),
+    "code that asks for a value": ("run branching.py", 1, ["TracingError: bool()", "branching.py:2"]),
+    "a node that raises": (
+        "run failing.py",
+        1,
+        ["out of bounds", "node %3 getitem", "in pick[0]", "failing.py:5"],
+    ),
+    "an unknown executor": ("run square.py --executor gpu", 2, ["'gpu' is not one of", "'threads'"]),
+    "no workers": ("run square.py --workers 0", 2, ["0 is not in the range"]),
+    "an unknown command": ("rnu square.py", 2, ["No such command 'rnu'", "see: dagexec --help"]),
+    "an unknown image ending": ("draw square.py -o x.gif", 2, ["-o x.gif", ".svg, .png, .pdf, .dot"]),
+    "an unwritable image": ("draw square.py -o no/x.svg", 1, ["cannot write no/x.svg: No such file"]),
+    "an image that is a folder": (
+        "draw square.py -o made.svg",
+        1,
+        ["cannot write made.svg: it is a directory"],
+    ),
+    "no output": ("draw square.py", 2, ["Missing option '-o'"]),
+    "an unknown level": ("draw square.py -o x.svg --level low", 2, ["'low' is not one of 'high', 'ops'"]),
+    "an unwritable trace": ("run square.py --trace no/t.json", 1, ["cannot write no/t.json"]),
+    "an unknown plot ending": ("train square.py --plot x.gif", 2, ["--plot x.gif", ".png"]),
+    "nothing to train": ("train square.py", 2, ["square.py builds no training", "dagexec run"]),
+    "a training that diverges": (f"train {GRAPHS / 'circle.py'} -p rate=1e300", 1, ["smaller learning rate"]),
+    "a folder that is none": ("list nowhere", 2, ["'nowhere' does not exist"]),
+    "no command": ("", 2, ["Usage: dagexec", "bench"]),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_ends_with_one_message_and_its_status(folder, mistake):
+    command, status, said = MISTAKES[mistake]
+    (folder / "made.svg").mkdir()
+    before = sorted(folder.iterdir())
+    result = CliRunner().invoke(main, command.split(), prog_name="dagexec")
+    assert (result.exit_code, result.stdout) == (status, "")
+    assert result.stderr.startswith("Usage:" if mistake == "no command" else "error: ")
+    assert "Traceback" not in result.stderr
+    assert result.stderr.count("error:") == (mistake != "no command")
+    for words in said:
+        assert words in result.stderr
+    assert sorted(path for path in folder.iterdir() if path.name != "__pycache__") == before
+
+
+@pytest.mark.parametrize("executor", CHOICES)
+def test_a_node_that_raises_is_named_on_each_executor(folder, executor):
+    result = CliRunner().invoke(main, ["run", "failing.py", "--executor", executor])
+    assert result.exit_code == 1
+    assert "raised by node %3 getitem(float64[3], int64[2]) in pick[0], at failing.py:5" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("args", [["--debug", "run", "raising.py"], ["run", "raising.py", "--debug"]])
+def test_debug_shows_the_traceback_and_keeps_message_and_status(folder, args):
+    result = CliRunner().invoke(main, args)
+    assert result.exit_code == 1
+    assert "Traceback (most recent call last)" in result.stderr
+    assert 'File "raising.py", line 2, in inner' in result.stderr
+    assert "error: ZeroDivisionError" in result.stderr
+    assert "--debug" not in result.stderr
+
+
+def test_outputs_are_checked_before_the_file_is_run(folder):
+    (folder / "marking.py").write_text("open('mark', 'w').close()\ndef build(): pass")
+    for command in (
+        "run marking.py --draw x.gif",
+        "run marking.py --trace no/t",
+        "draw marking.py -o no/x.png",
+    ):
+        assert CliRunner().invoke(main, command.split()).exit_code > 0
+    assert not (folder / "mark").exists()
+
+
+def test_a_missing_matplotlib_is_said_before_training(folder, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    result = CliRunner().invoke(main, ["train", str(GRAPHS / "circle.py"), "--plot", "loss.png"])
+    assert result.exit_code == 1
+    assert result.stderr == "error: --plot needs matplotlib: pip install 'dagexec[draw]'\n"
+
+
+# --- list -----------------------------------------------------------------------------------------------
+def test_list_shows_all_samples_with_their_parameters():
+    text = call("list", GRAPHS).stdout
+    for name in ("vector_self_sum", "matrix_vector", "fnn", "rnn", "circle"):
+        assert str(GRAPHS / f"{name}.py") in text
+    assert "steps=16" in text
+    assert "loss=squared|cross-entropy" in text
+    assert "layers=256,512,512,10" in text
+
+
+def test_list_as_json():
+    rows = {row["name"]: row for row in json.loads(call("list", GRAPHS, "--json").stdout)}
+    assert rows["rnn"]["parameters"]["steps"] == "16"
+    assert rows["circle"]["doc"].startswith("A network that learns the circle")
+
+
+def test_list_without_folder_shows_graphs_if_there_is_one_else_here(folder):
+    assert "square.py" in call("list").stdout
+    (folder / "graphs").mkdir()
+    assert call("list").stdout == "no graph files in graphs\n"
+
+
+def test_list_skips_files_without_build_and_shows_broken_ones_with_their_error(folder):
+    text = call("list").stdout
+    assert "nobuild.py" not in text
+    assert "cannot be loaded: SyntaxError: invalid syntax (notpython.py:2)" in text
+    assert "no module named 'there_is_no_such_module'" in text.lower()
+    rows = {row["path"]: row for row in json.loads(call("list", "--json").stdout)}
+    assert "SyntaxError" in rows["notpython.py"]["error"]
+
+
+# --- run ------------------------------------------------------------------------------------------------
+def test_run_tells_what_a_person_wants_to_know():
+    text = call("run", *SMALL_RNN).stdout
+    for name in ("nodes", "forward", "backward", "work", "span", "parallelism", "loss", "gradient", "time"):
+        assert name in text
+    assert re.search(r"worker 0 +\d+ tasks, busy", text)
+    assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("executor", CHOICES)
+def test_run_as_json_holds_the_numbers(folder, executor):
+    command = ["run", "square.py", "-p", "size=4", "--json", "--executor", executor, "--workers", "2"]
+    found = json.loads(call(*command).stdout)
+    assert found["parameters"] == {"size": "4"}
+    assert found["loss"] == 14
+    assert found["gradient_norms"] == {"x": pytest.approx(2 * np.sqrt(14))}
+    assert found["nodes"]["forward"] + found["nodes"]["backward"] >= found["tasks"] > 0
+    assert found["parallelism"] == found["work"] / found["span"] >= 1
+    assert len(found["seconds"]) == 1
+    assert sum(worker["tasks"] for worker in found["by_worker"]) == found["tasks"]
+
+
+def test_run_repeats(folder):
+    found = json.loads(call("run", "square.py", "--repeat", 5, "--json").stdout)
+    assert len(found["seconds"]) == 5
+    assert min(found["seconds"]) <= found["median_seconds"] <= max(found["seconds"])
+    assert "median of 5" in call("run", "square.py", "--repeat", 5).stdout
+
+
+def test_run_forward_only_has_no_gradients(folder):
+    found = json.loads(call("run", "square.py", "--forward-only", "--json").stdout)
+    assert list(found["nodes"]) == ["forward"]
+    assert (found["loss"], found["gradient_norms"]) == (5, {})
+
+
+def test_run_shows_the_shape_of_what_is_no_scalar(folder):
+    assert re.search(r"^result +float64\[3\]$", call("run", "vector.py").stdout, re.MULTILINE)
+
+
+def test_run_of_a_training_runs_one_step():
+    found = json.loads(call("run", GRAPHS / "circle.py", "--json").stdout)
+    assert list(found["nodes"]) == ["forward", "backward", "update"]
+    assert found["loss"] > 0
+    forward = json.loads(call("run", GRAPHS / "circle.py", "--forward-only", "--json").stdout)
+    assert (list(forward["nodes"]), forward["loss"]) == (["forward"], found["loss"])
+
+
+def test_run_warns_of_a_loss_that_is_not_finite(folder):
+    result = call("run", "infinite.py", "--json")
+    assert "warning: the loss is -inf" in result.stderr
+    found = json.loads(result.stdout)
+    assert found["loss"] is None
+    assert found["warnings"] == ["the loss is -inf", "the gradient of x is inf"]
+
+
+def test_run_writes_trace_and_picture(folder):
+    found = json.loads(call("run", "square.py", "--trace", "t.json", "--draw", "x.dot", "--json").stdout)
+    rows = json.loads((folder / "t.json").read_text())["traceEvents"]
+    assert sum(row["ph"] == "X" for row in rows) == found["tasks"]
+    assert "digraph" in (folder / "x.dot").read_text()
+
+
+# --- draw, bench, train ---------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "options",
+    [
+        "",
+        "--level high --depth 2",
+        "--level scalar",
+        "--style bipartite",
+        "--group level --color op",
+        "--forward-only",
+    ],
+)
+def test_draw_writes_a_picture(folder, options):
+    call("draw", "square.py", "-o", "x.dot", *options.split())
+    assert "digraph" in (folder / "x.dot").read_text()
+
+
+def test_draw_knows_parameters_and_images(folder):
+    call("draw", *SMALL_RNN, "--level", "high", "-o", "rnn.svg")
+    assert "cell[2]" in (folder / "rnn.svg").read_text()
+
+
+def test_bench_tells_times_speed_up_and_bound(folder):
+    text = call("bench", "square.py", "--rounds", 2, "--workers", 2).stdout
+    for words in (
+        "square.py",
+        "2 threads",
+        "speed-up",
+        "bound",
+        "one thread for each worker",
+        "cores; Python",
+    ):
+        assert words in text
+
+
+def test_bench_as_json(folder):
+    command = ["bench", "square.py", GRAPHS / "vector_self_sum.py", "-p", "size=5", "--rounds", 3, "--json"]
+    found = json.loads(call(*command).stdout)
+    assert found["machine"]["cores"] >= 1
+    assert found["machine"]["blas"]
+    assert [Path(row["file"]).name for row in found["files"]] == ["square.py", "vector_self_sum.py"]
+    for row in found["files"]:
+        assert len(row["serial"]["seconds"]) == len(row["parallel"]["seconds"]) == 3
+        assert row["speed_up"] == row["serial"]["median"] / row["parallel"]["median"]
+        assert 1 <= row["bound"] <= row["workers"]
+
+
+def test_train_tells_loss_and_accuracy_and_draws_the_curve(folder):
+    text = call("train", GRAPHS / "circle.py", "--epochs", 30, "-p", "grid=11", "--plot", "loss.png").stdout
+    assert re.search(r"^accuracy +\d+\.\d%$", text, re.MULTILINE)
+    assert (folder / "loss.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_train_as_json():
+    found = json.loads(call("train", GRAPHS / "circle.py", "--epochs", 30, "-p", "grid=11", "--json").stdout)
+    assert len(found["losses"]) == found["epochs"] == 30
+    assert found["losses"][-1] < found["losses"][0]
+    assert 0 < found["accuracy"] <= 1
+
+
+# --- as a process ---------------------------------------------------------------------------------------
+def test_the_program_prints_plain_text_into_a_pipe():
+    done = process("run", *SMALL_RNN)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\x1b" not in done.stdout
+    assert not any(line.endswith(" ") for line in done.stdout.splitlines())
+
+
+def test_the_program_ends_with_the_status_of_its_error(folder):
+    assert [process("run", name).returncode for name in ("square.py", "raising.py", "nobuild.py")] == [
+        0,
+        1,
+        2,
+    ]
+
+
+def test_the_program_knows_its_version():
+    assert re.fullmatch(r"dagexec \d+\.\d+\.\d+\S*\n", process("--version").stdout)
+
+
+def test_a_reader_that_has_enough_gets_no_traceback(folder):
+    (folder / "wide.py").write_text(f"def build({', '.join(f'p{i}=0' for i in range(50_000))}): pass")
+    command = f"{sys.executable} -m dagexec list . | head -c 100; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", command],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+ENDLESS = """
+import time
+import numpy as np
+from dagexec.graph import Op
+from dagexec.tracing import record
+
+def wait(xp):
+    def kernel(x):
+        open("started", "w").close()
+        time.sleep(0.05)
+        return x
+    return kernel
+
+SLOW = Op("slow", lambda x: x, wait)
+
+def fn(x):
+    for _ in range(2000):
+        x = record(SLOW, (x,))
+    return x
+
+def build():
+    return fn, (np.ones(3),)
+"""
+
+
+@pytest.mark.parametrize("executor", ["serial", "threads"])
+def test_ctrl_c_ends_with_status_130(folder, executor):
+    (folder / "endless.py").write_text(ENDLESS)
+    command = [sys.executable, "-m", "dagexec", "run", "endless.py", "--executor", executor]
+    running = subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+    )
+    while not (folder / "started").exists():
+        assert running.poll() is None
+        time.sleep(0.01)
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=30)
+    assert (running.returncode, said) == (130, "error: interrupted\n")
+
+
+# --- numbers --------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0 s"),
+        (3e-9, "3 ns"),
+        (9.999e-7, "1.00 µs"),
+        (0.0123, "12.3 ms"),
+        (0.99999, "1.00 s"),
+        (123.4, "123 s"),
+    ],
+)
+def test_seconds_have_three_digits_and_a_unit(value, text):
+    assert show.seconds(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(0, "0 op"), (999, "999 op"), (999_900, "1.00 Mop"), (2e21, "2000 Eop")]
+)
+def test_counts_have_three_digits_and_a_prefix(value, text):
+    assert show.count(value, "op") == text
