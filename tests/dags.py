@@ -58,6 +58,15 @@ def values_of(edges: Sequence[Sequence[int]]) -> list[int]:
     return values
 
 
+def side_by_side(parts: Sequence[Sequence[Sequence[int]]]) -> list[list[int]]:
+    """Several DAGs as one, with no edge between them."""
+    edges: list[list[int]] = []
+    for part in parts:
+        start = len(edges)
+        edges += [[start + source for source in sources] for sources in part]
+    return edges
+
+
 @st.composite
 def edge_lists(draw: st.DrawFn, max_size: int = 30) -> list[list[int]]:
     """The sources of each node: any earlier nodes, also one of them twice, also none."""

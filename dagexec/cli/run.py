@@ -126,15 +126,14 @@ def _measured(built: Built, graph: Graph, executor: str, workers: int | None, re
             with compile(graph, executor, workers) as timed, show.progress("running", repeat) as advance:
                 (times,) = take_turns([lambda: timed(*built.args)], repeat, advance)
         log = Events(graph)
-        with (
-            compile(graph, executor, workers, events=log) as recorded,
-            show.progress(
-                "recording" if times else "running", len(recorded.plan.tasks), lambda: len(log) // 4
-            ),
-        ):  # four events a task: ready, start, end, free
-            start = perf_counter()
-            result, _ = recorded(*built.args)
-            times = times or Times((perf_counter() - start,))
+        with compile(graph, executor, workers, events=log) as recorded:
+            tasks = len(recorded.plan.tasks)
+            # Four events a task: ready, start, end, free.
+            bar = show.progress("recording" if times else "running", tasks, lambda: min(len(log) // 4, tasks))
+            with bar:
+                start = perf_counter()
+                result, _ = recorded(*built.args)
+                times = times or Times((perf_counter() - start,))
     return Report(
         graph,
         analyze(recorded.plan),

@@ -57,12 +57,13 @@ def choose_executor(plan: Plan, workers: int) -> str:
 class Compiled:
     """A planned graph, called like the function it was traced from.
 
-    With `events=True` a call returns `(result, events)`. `executor` names what it runs on ("auto" has been
+    With `events=True` a call returns `(result, events)`; given an Events to append to, which another thread may
+    watch, that is the one. `executor` names what it runs on ("auto" has been
     decided), `workers` how many there are. Threads and processes stay for the next call, until `close()` or
     the end of a `with` block.
     """
 
-    def __init__(self, graph: Graph, executor: str, workers: int | None, events: bool) -> None:
+    def __init__(self, graph: Graph, executor: str, workers: int | None, events: bool | Events) -> None:
         if executor not in CHOICES:
             raise ValueError(f"executor is {executor!r}; it can be {', '.join(CHOICES)}")
         if workers is not None and workers < 1:
@@ -84,11 +85,15 @@ class Compiled:
         """
         leaves, structure = flatten(args)
         if structure != self.graph.in_tree:
-            raise TypeError(f"the arguments have structure {structure}, but the graph takes {self.graph.in_tree}")
+            raise TypeError(
+                f"the arguments have structure {structure}, but the graph takes {self.graph.in_tree}"
+            )
         values = list(self.plan.start)
         for slot, node, leaf in zip(self.plan.inputs, self.graph.inputs, leaves):
             values[slot] = _checked(leaf, node)
-        log = Events(self.graph) if self._events else None
+        log = (
+            self._events if isinstance(self._events, Events) else Events(self.graph) if self._events else None
+        )
         with self._limit():
             values = self._execute(values, log)
         results = [values[slot] if item is None else values[slot][item] for slot, item in self.plan.outputs]
@@ -132,7 +137,7 @@ def _own(value: Any) -> Any:
 
 
 def compile(
-    graph: Graph, executor: str = "auto", workers: int | None = None, *, events: bool = False
+    graph: Graph, executor: str = "auto", workers: int | None = None, *, events: bool | Events = False
 ) -> Compiled:
     """Plan a graph for many runs.
 
@@ -149,7 +154,11 @@ def compile(
 
 
 def run(
-    graph: Graph, *args: Any, executor: str = "auto", workers: int | None = None, events: bool = False
+    graph: Graph,
+    *args: Any,
+    executor: str = "auto",
+    workers: int | None = None,
+    events: bool | Events = False,
 ) -> Any:
     """Run a graph once: `compile(graph, ...)(*args)`.
 

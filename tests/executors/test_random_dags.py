@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import dagexec
-from tests.dags import Boom, dag, edge_lists, some_of, values_of
+from tests.dags import Boom, dag, edge_lists, side_by_side, some_of, values_of
+
+# Worker processes take a while to start, so there many DAGs, side by side, make one graph.
+DAGS, GRAPHS, AT_ONCE = 1000, 25, 40
 
 RUNS = {
     "serial": {"executor": "serial"},
@@ -18,13 +21,24 @@ RUNS = {
     "processes-2": {"executor": "processes", "workers": 2},
     "auto": {"executor": "auto"},
 }
+LOCAL = {name: how for name, how in RUNS.items() if name != "processes-2"}
 
 
-@pytest.mark.parametrize("how", RUNS.values(), ids=RUNS)
-@settings(max_examples=1000)
+@pytest.mark.parametrize("how", LOCAL.values(), ids=LOCAL)
+@settings(max_examples=DAGS)
 @given(data=st.data(), edges=edge_lists())
 def test_each_node_runs_once_after_its_inputs_and_every_value_is_freed(how, data, edges):
-    outputs = data.draw(some_of(edges))
+    check_run(how, edges, data.draw(some_of(edges)))
+
+
+@settings(max_examples=GRAPHS, suppress_health_check=list(HealthCheck))
+@given(data=st.data(), parts=st.lists(edge_lists(), min_size=AT_ONCE, max_size=AT_ONCE))
+def test_processes_run_each_node_once_after_its_inputs_and_free_every_value(data, parts):
+    edges = side_by_side(parts)
+    check_run(RUNS["processes-2"], edges, data.draw(some_of(edges)))
+
+
+def check_run(how, edges, outputs):
     results, events = dagexec.run(dag(edges, outputs), **how, events=True)
     values = values_of(edges)
     assert list(results) == [values[number] for number in outputs]
@@ -47,10 +61,20 @@ def test_each_node_runs_once_after_its_inputs_and_every_value_is_freed(how, data
     assert sorted(freed) == sorted(set(range(len(edges))) - set(outputs))
 
 
-@pytest.mark.parametrize("how", RUNS.values(), ids=RUNS)
+@pytest.mark.parametrize("how", LOCAL.values(), ids=LOCAL)
 @settings(max_examples=100)
 @given(data=st.data(), edges=edge_lists())
 def test_the_first_error_stops_the_run_and_names_its_node(how, data, edges):
+    check_failure(how, data, edges)
+
+
+@settings(max_examples=10)
+@given(data=st.data(), edges=edge_lists())
+def test_the_first_error_stops_a_run_on_processes_and_names_its_node(data, edges):
+    check_failure(RUNS["processes-2"], data, edges)
+
+
+def check_failure(how, data, edges):
     failing = frozenset(data.draw(st.sets(st.integers(0, len(edges) - 1), min_size=1, max_size=3)))
     with pytest.raises(Boom) as caught:
         dagexec.run(dag(edges, [], failing), **how)
@@ -69,7 +93,7 @@ ARRAY_OPS = (
 
 
 @pytest.mark.parametrize("how", RUNS.values(), ids=RUNS)
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(edges=edge_lists(12), choices=st.lists(st.integers(0, len(ARRAY_OPS) - 1), min_size=12, max_size=12))
 def test_array_programs_and_their_gradients_have_the_same_bits_as_serial(how, edges, choices):
     def program(x, y):
