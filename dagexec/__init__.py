@@ -10,9 +10,7 @@
 (3, 2)
 """
 
-from dagexec import xp
-from dagexec.backward import backward
-from dagexec.draw import draw, to_dot, to_networkx
+from dagexec import backward, draw, xp  # the first two also give Graph its methods
 from dagexec.events import Event, Events
 from dagexec.executors import Compiled, compile, run
 from dagexec.graph import Graph, Node, Op, Spec

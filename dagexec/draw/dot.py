@@ -21,7 +21,7 @@ from typing import Any
 import pydot
 
 from dagexec.draw.labels import quoted, region_label
-from dagexec.draw.layout import REACH, columns, levels, with_tags
+from dagexec.draw.layout import columns, levels, with_tags
 from dagexec.draw.picture import Box, Picture, picture
 from dagexec.draw.render import format_of, render
 from dagexec.draw.style import EDGE, FRAME, GRAPH, NODE, arrow_look, box_look, caption, fills
@@ -51,7 +51,7 @@ def to_dot(
     """The picture of a graph as DOT.
 
     `level`: "high" folds each region (to `depth` names of its scope) into one box for each phase, "ops" shows
-    every operation, "scalar" every operation on numbers; None, the default, is "ops", or "high" if that is large.
+    every operation, "scalar" every operation on numbers; None is "ops", above 400 nodes "high".
     `style`: "plain", or "bipartite" with values as squares and operations as ellipses.
     `group`: "level" frames what can run at the same time. `color`: what the fillings tell, "phase", "op" (its
     family) or "scope".
@@ -72,8 +72,11 @@ def to_dot(
     if level == "scalar":
         graph = scalarize(graph)
     seen = picture(graph, level=level, depth=depth, bipartite=style == "bipartite")
-    column, level_of = levels(seen) if group == "level" else (columns(seen), None)
-    return _dot(*with_tags(seen, column), level_of, name=graph.name, style=style, color=color)
+    column, level_of = levels(seen)
+    if level != "scalar":  # one op is many scalars: too many to stand beside its twin
+        column = columns(seen) if group is None else column
+    frames = level_of if group == "level" else None
+    return _dot(*with_tags(seen, column), frames, name=graph.name, style=style, color=color)
 
 
 @method_of(Graph)
@@ -166,13 +169,12 @@ def _order(dot: pydot.Dot, seen: Picture, column: Mapping[str, int]) -> Iterator
         dot.add_subgraph(rank)
     for left, right in pairwise(ordered):
         yield pydot.Edge(left[0], right[0], **UNSEEN)
-    # Graphviz puts on top what it meets first on its way from the left, so all of forward must come first. That
-    # costs a line through each column in between, so large pictures make do with the first columns.
-    near = {key for keys in ordered[: max(REACH, 4000 // max(len(seen.boxes), 1))] for key in keys}
-    for phase in PHASES:
-        for box in seen.boxes:
-            if box.phase == phase and box.key in near:
-                yield pydot.Edge("left", box.key, **UNSEEN)
+    # Graphviz tends to put on top what it meets first on its way from the left: that is to be forward.
+    phase = {box.key: box.phase for box in seen.boxes}
+    for name in PHASES:
+        found = [key for keys in ordered for key in keys if phase[key] == name]
+        if found:
+            yield pydot.Edge("left", found[0], **UNSEEN)
 
 
 def _edges(seen: Picture, column: Mapping[str, int]) -> Iterator[pydot.Edge]:

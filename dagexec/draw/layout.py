@@ -22,7 +22,8 @@ from dagexec.graph import PHASES
 
 REACH = 9  # columns that an arrow may cross
 REACH_OF_SHARED = 6  # the same for a value that many read, and for the sum of many gradients
-NAMED = 4  # names on one tag
+REACH_OF_SAVED = 3  # the same from forward to backward, which crosses rows as well
+NAMED = 2  # names on one tag
 
 Neighbours = Mapping[str, Sequence[str]]
 
@@ -79,10 +80,10 @@ def levels(picture: Picture) -> tuple[dict[str, int], dict[str, str]]:
 
 
 def with_tags(picture: Picture, column: dict[str, int]) -> tuple[Picture, dict[str, int]]:
-    """The picture with each arrow over more than `REACH` columns cut into two short ones, that end in tags.
+    """The picture with each arrow across many columns cut into two short ones, that end in tags.
 
-    A tag names what is at the other end. Nobody follows a line across a hundred columns, and Graphviz, which
-    finds a way for it through each of them, takes minutes for a few hundred.
+    A tag names what is at the other end; an input has none on its side. Nobody follows a line across many
+    columns, and Graphviz, which finds a way for it through each of them, takes minutes for a few hundred.
     """
     place = {number: index for index, number in enumerate(sorted(set(column.values())))}
     box_of = {box.key: box for box in picture.boxes}
@@ -91,13 +92,13 @@ def with_tags(picture: Picture, column: dict[str, int]) -> tuple[Picture, dict[s
     ends: dict[tuple[str, str, bool], list[str]] = {}  # names of the boxes far away, by what tag tells them
     for arrow in picture.arrows:
         source, target = box_of[arrow.source], box_of[arrow.target]
-        shared = target.role == "sum" or readers[arrow.source] > 2
-        if abs(place[column[target.key]] - place[column[source.key]]) <= (
-            REACH_OF_SHARED if shared else REACH
-        ):
+        reach = REACH_OF_SHARED if target.role == "sum" or readers[arrow.source] > 2 else REACH
+        reach = REACH_OF_SAVED if arrow.saved else reach
+        if abs(place[column[target.key]] - place[column[source.key]]) <= reach:
             near.append(arrow)
             continue
-        ends.setdefault((source.key, "to", arrow.saved), []).append(target.name)
+        if source.kind != "input":  # an input's name is known from its own box
+            ends.setdefault((source.key, "to", arrow.saved), []).append(target.name)
         ends.setdefault((target.key, "from", arrow.saved), []).append(source.name)
     tags = []
     for (key, side, saved), names in ends.items():

@@ -206,6 +206,8 @@ class _View:
         twin = self._key_of(node.grad_of)
         details = tuple(tooltip(node))
         name = gradient or (printable(label.split(" ")[0], 30) if kind == "input" else op_name(node))
+        if role == "sum" and not gradient and node.grad_of is not None and node.grad_of.op is INPUT:
+            name = f"Σ of ∇{printable(node.grad_of.name, 30)}"
         lines = tuple(label.split(" ", 1)) if self.bipartite and kind == "input" else (label,)
         return Box(key, kind, lines, node.phase, node.scope, node.op.family, role, twin, details, 1, name)
 

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
-from tests.oracle import evaluate, leaves_of
-from tests.strategies import arrays
 
 import dagexec
 from dagexec import xp
 from dagexec.graph import Graph, Node
 from dagexec.ops import python_op
 from dagexec.rewrite import scalarize
+from tests.oracle import evaluate, leaves_of
+from tests.strategies import arrays
 
 ASSEMBLY = {"input", "getitem", "stack", "reshape"}
 
@@ -85,7 +85,9 @@ def test_reductions_keep_their_values(x, fn, keepdims, last):
     assert_same_function(graph, x, rtol=1e-5)
 
 
-@given(x=arrays(dtypes=["float64", "int32"], min_dims=1, min_side=1), name=st.sampled_from(["argmax", "argmin"]))
+@given(
+    x=arrays(dtypes=["float64", "int32"], min_dims=1, min_side=1), name=st.sampled_from(["argmax", "argmin"])
+)
 def test_positions_of_extrema_are_the_first(x, name):
     if x.dtype.kind == "f" and x.size > 2:
         x.flat[x.size // 2] = np.nan
@@ -97,7 +99,10 @@ def test_matrix_products_keep_their_values(data):
     n, k, m = (data.draw(st.integers(1, 3)) for _ in range(3))
     left = data.draw(st.sampled_from([(k,), (n, k), (2, n, k), (2, 1, n, k)]))
     right = data.draw(st.sampled_from([(k,), (k, m), (2, k, m)]))
-    a, b = data.draw(arrays(shape=left, dtypes=["float64"])), data.draw(arrays(shape=right, dtypes=["float64"]))
+    a, b = (
+        data.draw(arrays(shape=left, dtypes=["float64"])),
+        data.draw(arrays(shape=right, dtypes=["float64"])),
+    )
     assert_same_function(dagexec.trace(lambda a, b: a @ b)(a, b), a, b)
 
 
