@@ -115,7 +115,9 @@ def _dot(
 ) -> pydot.Dot:
     filling = fills(seen.boxes, color)
     legend = caption(seen, name, style, color, filling)
-    dot = pydot.Dot("dagexec", graph_type="digraph", label=legend, **GRAPH)
+    # Levels are rows: forward runs down, backward up again, and a row's width is what can run at a time.
+    way = "TB" if level_of is not None else "LR"
+    dot = pydot.Dot("dagexec", graph_type="digraph", label=legend, rankdir=way, **GRAPH)
     dot.set_node_defaults(**NODE)
     dot.set_edge_defaults(**EDGE)
     dot.add_node(pydot.Node("left", shape="point", **UNSEEN))

@@ -23,7 +23,6 @@ GREY = "#666666"
 PALE = "#A0A0A0"
 
 GRAPH: Look = {
-    "rankdir": "LR",
     "newrank": "true",  # else frames and columns exclude each other
     "bgcolor": WHITE,  # so that the picture reads on a dark page as well
     "fontname": FONT,
