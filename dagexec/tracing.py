@@ -224,8 +224,11 @@ def _operator(name: str) -> tuple[Callable[[Array, Any], Array], Callable[[Array
     return forward, reflected
 
 
+_OPERANDS = (int, float, complex, np.ndarray, np.generic, list, tuple)  # beside Arrays
+
+
 def _is_operand(value: Any) -> bool:
-    return isinstance(value, Array | int | float | complex | np.ndarray | np.generic | list | tuple)
+    return value.__class__ is Array or isinstance(value, _OPERANDS)
 
 
 def _prefix(name: str) -> Callable[[Array], Array]:
@@ -480,18 +483,17 @@ def finish(
     known = set(trace.nodes)
     source_of: dict[Node, Node] = {}
     for node in trace.nodes:
-        if any(source in source_of for source in node.inputs):
+        if not source_of.keys().isdisjoint(node.inputs):
             node.inputs = tuple(source_of.get(source, source) for source in node.inputs)
         if node.grad_of in source_of:
             node.grad_of = source_of[node.grad_of]
         if node.op is ALIAS:
             source_of[node] = node.inputs[0]
-        for source in node.inputs:
-            if source not in known:
-                raise TracingError(
-                    f"{node.op.name} ({at(node.where)}) uses an array of another trace: "
-                    "pass it to the traced function as an argument"
-                )
+        if not known.issuperset(node.inputs):
+            raise TracingError(
+                f"{node.op.name} ({at(node.where)}) uses an array of another trace: "
+                "pass it to the traced function as an argument"
+            )
     outputs = [source_of.get(node, node) for node in outputs]
     if not known.issuperset(outputs):
         raise TracingError("the result holds an array of another trace: pass it in as an argument")

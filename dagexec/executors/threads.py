@@ -35,7 +35,8 @@ class Threads:
             if self._pool is not None:
                 # Each helper sees the caller's context: its numpy.errstate, for one.
                 helpers = [
-                    self._pool.submit(copy_context().run, run.work, worker) for worker in range(1, self._workers)
+                    self._pool.submit(copy_context().run, run.work, worker)
+                    for worker in range(1, self._workers)
                 ]
             run.work(0)
         except BaseException as error:  # an interrupt in the caller's thread

@@ -22,8 +22,11 @@ TRANSCENDENTAL = 10.0  # operations an element, beside 1 for an addition
 @lru_cache(maxsize=4096)
 def ufunc_dtype(name: str, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
     """The dtype of NumPy's ufunc `name` for these input dtypes; TypeError where it has none."""
+    function = getattr(np, name)
+    if len(dtypes) != function.nin:
+        raise TypeError(f"takes {function.nin} operands, not {len(dtypes)}")
     try:
-        return getattr(np, name).resolve_dtypes((*dtypes, None))[-1]  # type: ignore[no-any-return]
+        return function.resolve_dtypes((*dtypes, None))[-1]  # type: ignore[no-any-return]
     except TypeError:
         raise TypeError(f"not defined for {' and '.join(dtype.name for dtype in dtypes)}") from None
 

@@ -27,7 +27,7 @@ def reduced_shape(shape: tuple[int, ...], axis: Axes, keepdims: bool) -> tuple[i
 
 
 def restored(xp: Any, value: Any, axis: Axes, keepdims: bool) -> Any:
-    """A reduction's result or cotangent, with the reduced axes put back with length one (a scalar needs none)."""
+    """A reduction's result or cotangent with the reduced axes back, of length one (a scalar needs none)."""
     return value if keepdims or not axis or not value.shape else xp.expand_dims(value, axis=axis)
 
 

@@ -221,7 +221,7 @@ def filled_index(index: tuple[Any, ...], arrays: tuple[Any, ...]) -> Any:
 
 def _getitem_spec(x: Spec, *arrays: Spec, index: tuple[Any, ...]) -> Spec:
     # NumPy itself says what shape comes out, asked with arrays that take no memory.
-    stand_in = np.broadcast_to(np.empty((), "V0"), x.shape)
+    stand_in = np.empty(x.shape, "V0")
     zeros = tuple(np.broadcast_to(np.intp(0), spec.shape) for spec in arrays)
     for spec in arrays:
         if spec.dtype.kind not in "iu":

@@ -9,7 +9,7 @@ nothing more.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -49,19 +49,29 @@ def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
         raise ValueError(f"shapes {' and '.join(map(str, shapes))} do not broadcast") from None
 
 
-def normalize_axes(axis: int | tuple[int, ...] | None, ndim: int) -> tuple[int, ...]:
+def one_axis(axis: int, ndim: int) -> int:
+    """`axis` counted from 0; ValueError if there is no such axis.
+
+    >>> one_axis(-1, 3)
+    2
+    """
+    number = operator.index(axis)
+    if not -ndim <= number < ndim:
+        raise ValueError(f"axis {axis} is out of bounds for an array of {ndim} dimensions")
+    return number % ndim
+
+
+def normalize_axes(axis: int | Sequence[int] | None, ndim: int) -> tuple[int, ...]:
     """`axis` as a sorted tuple of distinct numbers from 0 to ndim - 1; None means all of them.
 
-    >>> normalize_axes(-1, 3)
-    (2,)
+    >>> normalize_axes((-1, 0), 3)
+    (0, 2)
     """
     if axis is None:
         return tuple(range(ndim))
-    axes = [operator.index(number) for number in (axis if isinstance(axis, tuple | list) else (axis,))]
-    for number in axes:
-        if not -ndim <= number < ndim:
-            raise ValueError(f"axis {number} is out of bounds for an array of {ndim} dimensions")
-    normal = tuple(sorted(number % ndim for number in axes))
+    if not isinstance(axis, tuple | list):
+        return (one_axis(axis, ndim),)  # type: ignore[arg-type]
+    normal = tuple(sorted([one_axis(number, ndim) for number in axis]))
     if len(set(normal)) < len(normal):
         raise ValueError(f"axis {axis} names a dimension twice")
     return normal

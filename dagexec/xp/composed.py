@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dagexec.ops import TABLE
+from dagexec.ops.table import one_axis
 from dagexec.tracing import Array, call, shape_of
 from dagexec.xp.computing import FUNCTIONS, Axis
 from dagexec.xp.moving import (
@@ -17,7 +18,6 @@ from dagexec.xp.moving import (
     expand_dims,
     getitem,
     moveaxis,
-    one_axis,
     reshape,
     scatter_add,
     take,
@@ -97,12 +97,14 @@ def pad(x: Any, pad_width: Any, mode: str = "constant") -> Any:
 # --- triangles and diagonals ----------------------------------------------------------------------------
 def tril(x: Any, k: int = 0) -> Any:
     """`x` with zeros above its `k`-th diagonal."""
-    return _masked(x, np.tri(*shape_of(x)[-2:], k=k, dtype=np.bool))
+    rows, columns = shape_of(x)[-2:]
+    return _masked(x, np.tri(rows, columns, k, np.bool))
 
 
 def triu(x: Any, k: int = 0) -> Any:
     """`x` with zeros below its `k`-th diagonal."""
-    return _masked(x, ~np.tri(*shape_of(x)[-2:], k=k - 1, dtype=np.bool))
+    rows, columns = shape_of(x)[-2:]
+    return _masked(x, ~np.tri(rows, columns, k - 1, np.bool))
 
 
 def _masked(x: Any, mask: Any) -> Any:
@@ -134,7 +136,7 @@ def diff(x: Any, n: int = 1, axis: int = -1) -> Any:
 
 
 def average(x: Any, axis: Axis = None, weights: Any = None, *, keepdims: bool = False) -> Any:
-    """The mean, or the mean weighted with `weights`, which have the shape of `x` or of its one axis `axis`."""
+    """The mean, or the mean weighted with `weights`: in the shape of `x`, or of its one axis `axis`."""
     if weights is None:
         return FUNCTIONS["mean"](x, axis=axis, keepdims=keepdims)
     if shape_of(weights) != shape_of(x):

@@ -49,12 +49,20 @@ _POWERS = {2: "square", 1: "positive", -1: "reciprocal", 0.5: "sqrt"}
 
 
 def pow(x: Any, exponent: Any) -> Any:
-    """`x` to the power of `exponent`; squares, roots and reciprocals as such where the exponent is a number."""
+    """`x` to the power of `exponent`; for a number that means a square, root or reciprocal, that op."""
     if isinstance(x, Array) and type(exponent) in (int, float) and exponent in _POWERS:
         inexact = x.dtype.kind in "fc"
         if inexact or (exponent in (1, 2) and type(exponent) is int):
             return call(TABLE[_POWERS[exponent]], x)
     return call(TABLE["pow"], x, exponent)
+
+
+def where(condition: Any, x: Any, y: Any) -> Any:
+    """`x` where the condition holds (is not zero), else `y`."""
+    condition = condition if isinstance(condition, Array) else np.asarray(condition)
+    if condition.dtype != np.bool:
+        condition = call(TABLE["not_equal"], condition, 0)
+    return call(TABLE["where"], condition, x, y)
 
 
 def clip(x: Any, min: Any = None, max: Any = None) -> Any:

@@ -9,15 +9,10 @@ from typing import Any
 import numpy as np
 
 from dagexec.ops import TABLE
-from dagexec.ops.table import normalize_axes
+from dagexec.ops.table import normalize_axes, one_axis
 from dagexec.tracing import Array, call, shape_of
 
 Axis = int | tuple[int, ...] | None
-
-
-def one_axis(axis: int, ndim: int) -> int:
-    """`axis` counted from 0; ValueError if there is no such axis."""
-    return normalize_axes(operator.index(axis), ndim)[0]
 
 
 def reshape(x: Any, shape: int | Sequence[int]) -> Any:
@@ -210,7 +205,7 @@ def index_with(x: Array, index: Any) -> Any:
             arrays += found
             entries += ["array"] * len(found)
     if arrays and not any(isinstance(array, Array) for array in arrays):
-        np.broadcast_to(np.empty((), "V0"), x.shape)[index]  # the values are known: NumPy says if they fit
+        np.empty(x.shape, "V0")[index]  # the values are known: NumPy says if they fit
     return getitem(x, *arrays, index=tuple(entries))
 
 
@@ -257,4 +252,6 @@ def one_hot(indices: Any, num_classes: int, dtype: Any = np.float32) -> Any:
            [0., 0., 1.]], dtype=float32)
     """
     classes = np.arange(num_classes)
-    return call(TABLE["astype"], call(TABLE["equal"], expand_dims(indices, -1), classes), dtype=np.dtype(dtype))
+    return call(
+        TABLE["astype"], call(TABLE["equal"], expand_dims(indices, -1), classes), dtype=np.dtype(dtype)
+    )

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from dagexec.ops import TABLE
+from dagexec.ops.table import one_axis
 from dagexec.tracing import call, shape_of
 from dagexec.xp.computing import FUNCTIONS
-from dagexec.xp.moving import getitem, moveaxis, one_axis, permute_dims, reshape
+from dagexec.xp.moving import getitem, moveaxis, permute_dims, reshape
 
 
 def matmul(a: Any, b: Any) -> Any:
@@ -62,8 +63,8 @@ def outer(a: Any, b: Any) -> Any:
 def einsum(subscripts: str, *operands: Any, optimize: Any = None) -> Any:
     """Einstein summation, as NumPy writes it, by way of transposes, products and sums.
 
-    Operands are contracted from left to right, whatever `optimize` says. Ellipses and repeated letters of one operand (a diagonal) are
-    understood. Raises ValueError where subscripts and operands do not fit.
+    Operands are contracted from left to right, whatever `optimize` says. Ellipses and repeated letters of one
+    operand (a diagonal) are understood. Raises ValueError where subscripts and operands do not fit.
     """
     if not isinstance(subscripts, str):
         raise TypeError(f"einsum: subscripts come first, as a string, not {type(subscripts).__name__}")
@@ -82,7 +83,7 @@ def _parse_einsum(subscripts: str, shapes: list[tuple[int, ...]]) -> tuple[list[
     terms = left.split(",")
     if len(terms) != len(shapes):
         raise ValueError(f"einsum: {subscripts!r} names {len(terms)} operands, {len(shapes)} are given")
-    spare = [letter for letter in map(chr, range(0x100, 0x140))]
+    spare = list(map(chr, range(0x100, 0x140)))
     longest = 0
     for position, (term, shape) in enumerate(zip(terms, shapes)):
         if "..." in term:

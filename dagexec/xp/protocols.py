@@ -95,9 +95,11 @@ def connect(namespace: Mapping[str, Any]) -> None:
         "transpose": _transpose,
     }
     for name, function in methods.items():
-        setattr(Array, name, naming_the_line(function))
+        setattr(Array, name, naming_the_line(function, "x[...]" if name == "__getitem__" else name))
     for name, function in (("T", permute_dims), ("mT", namespace["matrix_transpose"])):
         setattr(Array, name, property(function))
     NUMPY_FUNCTIONS.update({getattr(np, name): f for name, f in namespace.items() if hasattr(np, name)})
     NUMPY_FUNCTIONS.update({function: namespace[name] for function, name in RENAMED.items()})
-    NUMPY_FUNCTIONS.update({function: naming_the_line(ours) for function, ours in NUMPY_ONLY.items()})
+    NUMPY_FUNCTIONS.update(
+        {function: naming_the_line(ours, function.__name__) for function, ours in NUMPY_ONLY.items()}
+    )
