@@ -16,6 +16,7 @@ import numpy as np
 import dagexec
 from dagexec.executors.blas import one_blas_thread
 from dagexec.graphfile import load
+from dagexec.pytrees import flatten
 from dagexec.timing import Times, take_turns
 
 ROUNDS = 15
@@ -71,7 +72,7 @@ def measure() -> list[dict[str, Any]]:
 def _row(name: str, fn: Callable[..., Any], args: tuple[Any, ...]) -> dict[str, Any]:
     graph = dagexec.trace(fn)(*args).backward()
     compiled = dagexec.compile(graph, "serial")
-    calls = bare_calls(compiled.plan, dagexec.tracing.flatten(args)[0])
+    calls = bare_calls(compiled.plan, flatten(args)[0])
     gc.collect()
     with one_blas_thread():
         derive, plan, run, bare = take_turns(

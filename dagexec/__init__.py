@@ -1,4 +1,4 @@
-"""Array code to computational graph, its backward graph, their parallel execution, and pictures of every step.
+"""Array code to computational graph, its backward graph, parallel execution, and pictures of every step.
 
 >>> import numpy as np, dagexec
 >>> def loss(w, x):
@@ -11,11 +11,12 @@
 """
 
 from dagexec import backward, draw, xp  # the first two also give Graph its methods
+from dagexec.array import TracingError
 from dagexec.events import Event, Events
 from dagexec.executors import Compiled, compile, run
 from dagexec.graph import Graph, Node, Op, Spec
 from dagexec.plan import Plan, plan
 from dagexec.rewrite import scalarize
 from dagexec.schedule import Schedule
-from dagexec.tracing import TracingError, block, scope, trace
+from dagexec.tracing import block, scope, trace
 from dagexec.transform import grad, jit, value_and_grad, vjp

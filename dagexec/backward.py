@@ -29,8 +29,10 @@ import numpy as np
 import optree
 
 from dagexec import xp
+from dagexec.array import Array, Trace, at, recording
 from dagexec.graph import CONSTANT, ITEM, Graph, Node, Spec, method_of
-from dagexec.tracing import Array, Trace, at, finish, flatten, recording
+from dagexec.pytrees import flatten
+from dagexec.tracing import finish
 
 Cotangent = Any  # an Array; for a node with several results a pair (index, Array)
 

@@ -1,8 +1,8 @@
 """The one event log: what ran where and when, and what memory it held.
 
 An executor that is given a log appends an Event for each thing that happens to a task: `ready` (it can run),
-`start` and `end` (on a worker), `free` (its value was dropped), `error`. Timeline, trace file and measured costs
-are all computed from this log afterwards. Without a log, nothing is recorded and nothing is paid.
+`start` and `end` (on a worker), `free` (its value was dropped), `error`. Timeline, trace file and measured
+costs are all computed from this log afterwards. Without a log, nothing is recorded and nothing is paid.
 
 >>> import dagexec
 >>> graph = dagexec.trace(lambda x: (x + 1) * 2)(1.0)
@@ -102,7 +102,8 @@ class Events:
         """Write the log as a Chrome trace, for https://ui.perfetto.dev or chrome://tracing.
 
         The format is the Trace Event Format's JSON object: a complete event ("X") for each task, an instant
-        ("i") for ready, free and error, a counter ("C") of live bytes, a name ("M") for each worker; times in µs.
+        ("i") for ready, free and error, a counter ("C") of live bytes, a name ("M") for each worker; times
+        in µs.
         """
         with written_whole(path) as file:
             json.dump({"traceEvents": self._chrome_events(), "displayTimeUnit": "ms"}, file)

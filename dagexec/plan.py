@@ -4,10 +4,10 @@ Each node of the graph has a number, its position, which is also the number of t
 and, if there is something to compute, of its task. A plan is a set of flat lists indexed by that number:
 
 - `functions[n](*fetch[n](values))` computes task `n` from the list of values;
-- `unmet[n]` counts the edges from other tasks into `n`, `successors[n]` are the tasks it leads to (twice, if it
-  is read twice), so that counting down tells when a task is ready;
-- `readers[n]` counts all who read the value of `n`, so that counting down tells when it can be dropped; a result
-  of the graph has one reader more, the caller;
+- `unmet[n]` counts the edges from other tasks into `n`, `successors[n]` are the tasks it leads to (twice, if
+  it is read twice), so that counting down tells when a task is ready;
+- `readers[n]` counts all who read the value of `n`, so that counting down tells when it can be dropped; a
+  result of the graph has one reader more, the caller;
 - `rank[n]` orders the tasks by urgency: the longest path to the end first, by estimated seconds.
 
 Arguments and constants are there from the start and have no task. Nor has an `item` of a node with several

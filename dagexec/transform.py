@@ -15,13 +15,14 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
-import numpy as np
 import optree
 
+from dagexec.array import ALIAS, CURRENT, Array, Trace, as_nodes
 from dagexec.backward import derive, require_float, seed_of
 from dagexec.executors import Compiled, compile, run
 from dagexec.graph import Node
-from dagexec.tracing import ALIAS, CURRENT, Array, Trace, as_nodes, flatten, leaf_spec, trace
+from dagexec.pytrees import flatten
+from dagexec.tracing import leaf_spec, trace
 
 Argnums = int | Sequence[int]
 
@@ -29,8 +30,8 @@ Argnums = int | Sequence[int]
 def value_and_grad(fn: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
     """The function that returns `(fn(*args), gradients)`.
 
-    `fn` returns a real scalar, or `(scalar, aux)` with `has_aux`. The gradients have the structure of argument
-    `argnums`, or are a tuple of such for several. Raises TypeError where the result is no scalar or the
+    `fn` returns a real scalar, or `(scalar, aux)` with `has_aux`. The gradients have the structure of
+    argument `argnums`, or are a tuple of such for several. Raises TypeError where the result is no scalar or the
     argument is not floating-point, ValueError where there is no such argument.
 
     >>> value, g = value_and_grad(lambda p: p["w"] ** 2 + p["b"])({"w": 3.0, "b": 1.0})
@@ -119,10 +120,10 @@ def _recorded_vjp(
 def _differentiable(
     recording: Trace, args: tuple[Any, ...], argnums: Argnums
 ) -> tuple[list[Any], list[Node], optree.PyTreeSpec, int]:
-    """The arguments with fresh nodes for those in `argnums`, these nodes, their structure, the place in the trace.
+    """The arguments with fresh nodes for those in `argnums`; these, their structure, their place in the trace.
 
-    Fresh, because the function may also reach the same array by another way (a closure), and the derivative is
-    for this argument alone.
+    Fresh, because the function may also reach the same array by another way (a closure), and the derivative
+    is for this argument alone.
     """
     numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
     for number in numbers:

@@ -12,7 +12,8 @@ import numpy as np
 import optree
 
 from dagexec.graph import Graph, Node, Spec
-from dagexec.tracing import NAMESPACE, trace
+from dagexec.pytrees import NAMESPACE
+from dagexec.tracing import trace
 
 STEP = 1e-3  # of the five-point stencil: its error goes with the fourth power
 

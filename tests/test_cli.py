@@ -348,7 +348,7 @@ ENDLESS = """
 import time
 import numpy as np
 from dagexec.graph import Op
-from dagexec.tracing import record
+from dagexec.array import record
 
 def wait(xp):
     def kernel(x):

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from dagexec import xp
+from dagexec.array import Array, TracingError
 from dagexec.graph import Spec
-from dagexec.tracing import NAMESPACE, Array, TracingError, block, scope, trace
+from dagexec.pytrees import NAMESPACE
+from dagexec.tracing import block, scope, trace
 from tests.oracle import assert_same, evaluate, leaves_of, traced
 
 

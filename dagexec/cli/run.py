@@ -35,8 +35,8 @@ from dagexec.events import Events
 from dagexec.executors import compile
 from dagexec.graph import Graph
 from dagexec.graphfile import Built, GraphFile, as_text, graph_of, load
+from dagexec.pytrees import flatten
 from dagexec.timing import Times, take_turns
-from dagexec.tracing import flatten
 
 MOST_NORMS = 8  # more gradients than this are not shown one by one
 

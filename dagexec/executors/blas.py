@@ -1,7 +1,7 @@
 """One BLAS thread for each worker while a plan runs.
 
-NumPy's matrix product may use threads of its own. Beside several workers they would fight for the cores, and a
-sum split among threads may round differently; with one thread each, every executor computes the same bits.
+NumPy's matrix product may use threads of its own. Beside several workers they would fight for the cores, and
+a sum split among threads may round differently; with one thread each, every executor computes the same bits.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from dagexec.executors.serial import Serial
 from dagexec.executors.threads import Threads
 from dagexec.graph import Graph, Node
 from dagexec.plan import Plan, plan
-from dagexec.tracing import flatten
+from dagexec.pytrees import flatten
 
 EXECUTORS: dict[str, Callable[[Plan, int], Any]] = {
     "serial": lambda plan, workers: Serial(plan),
@@ -39,9 +39,9 @@ def available_cores() -> int:
 def choose_executor(plan: Plan, workers: int) -> str:
     """What `executor="auto"` means for a plan: "threads" if enough long tasks can run side by side.
 
-    Long tasks are those worth handing over. With their path through the graph as span, threads must promise to
-    save a tenth of the work, by the op table's estimates; plain Python callables, of which nothing is known,
-    count as short.
+    Long tasks are those worth handing over. With their path through the graph as span, threads must promise
+    to save a tenth of the work, by the op table's estimates; plain Python callables, of which nothing is
+    known, count as short.
     """
     if workers == 1:
         return "serial"
@@ -57,10 +57,10 @@ def choose_executor(plan: Plan, workers: int) -> str:
 class Compiled:
     """A planned graph, called like the function it was traced from.
 
-    With `events=True` a call returns `(result, events)`; given an Events to append to, which another thread may
-    watch, that is the one. `executor` names what it runs on ("auto" has been
-    decided), `workers` how many there are. Threads and processes stay for the next call, until `close()` or
-    the end of a `with` block.
+    With `events=True` a call returns `(result, events)`; given an Events to append to, which another thread
+    may watch, that is the one. `executor` names what it runs on ("auto" has been decided), `workers` how
+    many there are. Threads and processes stay for the next call, until `close()` or the end of a `with`
+    block.
     """
 
     def __init__(self, graph: Graph, executor: str, workers: int | None, events: bool | Events) -> None:
@@ -111,7 +111,8 @@ class Compiled:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Compiled {self.graph.name}: {len(self.plan.tasks)} tasks, {self.executor}, {self.workers} workers>"
+        where = f"{self.executor}, {self.workers} workers"
+        return f"<Compiled {self.graph.name}: {len(self.plan.tasks)} tasks, {where}>"
 
 
 def _checked(leaf: Any, node: Node) -> Any:

@@ -1,7 +1,7 @@
 """One task after another in the caller's thread, in the order of the graph.
 
-The order is known, so everything is worked out beforehand: a step is a function, the getter of its inputs, the
-slot of its result, and the slots whose last reader it is. The loop does nothing else.
+The order is known, so everything is worked out beforehand: a step is a function, the getter of its inputs,
+the slot of its result, and the slots whose last reader it is. The loop does nothing else.
 """
 
 from __future__ import annotations

@@ -20,9 +20,10 @@ from typing import Any
 
 import numpy as np
 
+from dagexec.array import Array, Trace, at, current_trace, record, recording
 from dagexec.graph import INPUT, Graph, Node
 from dagexec.ops import TABLE, specs_of
-from dagexec.tracing import Array, Trace, at, current_trace, finish, record, recording
+from dagexec.tracing import finish
 
 Elements = np.ndarray[Any, Any]  # of Nodes
 

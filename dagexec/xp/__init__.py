@@ -33,7 +33,7 @@ from numpy import (
 )
 from numpy import bool as bool
 
-from dagexec.tracing import Array, naming_the_line
+from dagexec.array import Array, naming_the_line
 from dagexec.xp import protocols
 from dagexec.xp.composed import diagonal, diff, pad, repeat, tile, trace, tril, triu
 from dagexec.xp.computing import FUNCTIONS, argmax, argmin, astype, clip, pow, std, var, where

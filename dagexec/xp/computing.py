@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from dagexec.array import Array, call, shape_of
 from dagexec.graph import Op
 from dagexec.ops import TABLE
 from dagexec.ops.table import normalize_axes
-from dagexec.tracing import Array, call, shape_of
 from dagexec.xp.moving import reshape
 
 Axis = int | tuple[int, ...] | None

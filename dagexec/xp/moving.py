@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from dagexec.array import Array, call, shape_of
 from dagexec.ops import TABLE
 from dagexec.ops.table import normalize_axes, one_axis
-from dagexec.tracing import Array, call, shape_of
 
 Axis = int | tuple[int, ...] | None
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from dagexec.array import call, shape_of
 from dagexec.ops import TABLE
 from dagexec.ops.table import one_axis
-from dagexec.tracing import call, shape_of
 from dagexec.xp.computing import FUNCTIONS
 from dagexec.xp.moving import getitem, moveaxis, permute_dims, reshape
 

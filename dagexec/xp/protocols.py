@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from dagexec.array import NUMPY_FUNCTIONS, Array, naming_the_line, shape_of
 from dagexec.ops.table import normalize_axes
-from dagexec.tracing import NUMPY_FUNCTIONS, Array, naming_the_line, shape_of
 from dagexec.xp import composed
 from dagexec.xp.computing import clip
 from dagexec.xp.moving import index_with, permute_dims, reshape
