@@ -26,7 +26,7 @@ from dataclasses import dataclass
 
 from dagexec.graph import PHASES, Node
 from dagexec.ops import operations
-from dagexec.plan import Plan
+from dagexec.plan import Plan, longest_paths
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +59,13 @@ def analyze(plan: Plan, costs: Sequence[float] | None = None) -> Analysis:
     """Work, span, levels and counts of a plan. `costs` holds a task's cost at its number."""
     costs = operation_counts(plan) if costs is None else costs
     phases = Counter(node.phase for node in plan.graph.nodes)
-    level = longest_paths(plan, [1.0] * len(plan.graph))
+    level = _levels(plan)
     levels = Counter(level[task] for task in plan.tasks)
     return Analysis(
         nodes={phase: phases[phase] for phase in PHASES if phases[phase]},
         tasks=len(plan.tasks),
         work=float(sum(costs[task] for task in plan.tasks)),
-        span=float(max(longest_paths(plan, costs), default=0.0)),
+        span=float(max(longest_paths(plan.tasks, plan.successors, costs), default=0.0)),
         levels=len(levels),
         width=max(levels.values(), default=0),
     )
@@ -74,14 +74,14 @@ def analyze(plan: Plan, costs: Sequence[float] | None = None) -> Analysis:
 def critical_path(plan: Plan, costs: Sequence[float] | None = None) -> list[Node]:
     """The nodes of the longest path, from its start to its end; the first such path if there are several."""
     costs = operation_counts(plan) if costs is None else costs
-    longest = longest_paths(plan, costs)
-    path: list[int] = []
+    longest = longest_paths(plan.tasks, plan.successors, costs)
+    path: list[Node] = []
     candidates: Sequence[int] = plan.tasks
     while candidates:
         task = max(candidates, key=lambda task: (longest[task], -task))
-        path.append(task)
-        candidates = [source for source in plan.sources[task] if plan.rank[source] >= 0]
-    return [plan.graph.nodes[task] for task in reversed(path)]
+        path.append(plan.graph.nodes[task])
+        candidates = plan.successors[task]
+    return path
 
 
 def operation_counts(plan: Plan) -> list[float]:
@@ -89,11 +89,11 @@ def operation_counts(plan: Plan) -> list[float]:
     return [operations(node) for node in plan.graph.nodes]
 
 
-def longest_paths(plan: Plan, costs: Sequence[float]) -> list[float]:
-    """For each task the cost of the longest path that ends with it; 0 for what is no task."""
-    longest = [0.0] * len(plan.graph)
+def _levels(plan: Plan) -> list[int]:
+    """For each task the number of tasks on the longest path that ends with it; 0 for what is no task."""
+    level = [0] * len(plan.graph)
     for task in plan.tasks:
-        longest[task] += costs[task]
+        level[task] += 1
         for following in plan.successors[task]:
-            longest[following] = max(longest[following], longest[task])
-    return longest
+            level[following] = max(level[following], level[task])
+    return level

@@ -31,6 +31,7 @@ import optree
 from dagexec import xp
 from dagexec.array import Array, Trace, at, recording
 from dagexec.graph import CONSTANT, ITEM, Graph, Node, Spec, method_of
+from dagexec.ops.shape import SCATTER_ADD
 from dagexec.pytrees import flatten
 from dagexec.tracing import finish
 
@@ -48,7 +49,7 @@ def derive(
     cotangents: dict[Node, list[Cotangent]] = {}
     for node, seed in seeds:
         if node in active:
-            cotangents.setdefault(node, []).append(seed)
+            cotangents.setdefault(node, []).append(_fit(seed, node.spec))
     targets = set(wrt)
     for node in reversed(nodes):
         if node not in cotangents:
@@ -73,7 +74,9 @@ def _depending_on(wrt: Sequence[Node], nodes: Sequence[Node]) -> set[Node]:
         flows = node.op is ITEM or node.op.vjp
         if flows and node not in active and any(source in active for source in node.inputs):
             specs = node.spec if isinstance(node.spec, tuple) else (node.spec,)
-            if specs and specs[0].dtype.kind in "fc":
+            if specs and specs[0].dtype.kind == "c":
+                raise TypeError(f"no gradient through complex numbers: {node.op.name} ({at(node.where)})")
+            if specs and specs[0].dtype.kind == "f":
                 active.add(node)
     return active
 
@@ -120,8 +123,20 @@ def _fit(share: Array, spec: Spec) -> Array:
     return share if share.dtype == spec.dtype else xp.astype(share, spec.dtype)
 
 
+def _gathered(parts: list[Array]) -> list[Array]:
+    """Pieces of one array put back by one node: one by one, each would fill the whole array with zeros."""
+    pieces = [part for part in parts if part.node.op is SCATTER_ADD]
+    if len(pieces) < 2:
+        return parts
+    inputs = [Array(source) for piece in pieces for source in piece.node.inputs]
+    indices = tuple(index for piece in pieces for index in piece.node.params["indices"])
+    whole = xp.scatter_add(*inputs, shape=pieces[0].shape, indices=indices)
+    return [whole, *(part for part in parts if part.node.op is not SCATTER_ADD)]
+
+
 def _total(parts: list[Array]) -> Array:
     """The sum as a balanced tree, neighbours first."""
+    parts = _gathered(parts)
     while len(parts) > 1:
         pairs = [left + right for left, right in zip(parts[::2], parts[1::2])]
         parts = pairs + parts[len(pairs) * 2 :]

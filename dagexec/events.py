@@ -14,7 +14,7 @@ costs are all computed from this log afterwards. Without a log, nothing is recor
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from os import PathLike
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -52,6 +52,16 @@ class Events:
         event = Event(kind, task, worker, perf_counter() if time is None else time, held_bytes(value))
         self._events.append(event)
 
+    def note_ready(self, tasks: Iterable[int], worker: int) -> None:
+        """Append a ready event for each of `tasks`, which `worker` has made ready."""
+        for task in tasks:
+            self.note("ready", task, worker)
+
+    @property
+    def begin(self) -> float:
+        """The time of the first event, 0 if there is none."""
+        return min((event.time for event in self), default=0.0)
+
     def __iter__(self) -> Iterator[Event]:
         return iter(self._events)
 
@@ -60,7 +70,7 @@ class Events:
 
     def spans(self) -> list[tuple[int, int, float, float]]:
         """(task, worker, start, end) of each task that ended, in seconds since the first event."""
-        zero = min((event.time for event in self), default=0.0)
+        zero = self.begin
         started = {event.task: event for event in self if event.kind == "start"}
         return [
             (event.task, event.worker, started[event.task].time - zero, event.time - zero)
@@ -80,7 +90,7 @@ class Events:
 
         Views count as if they were copies; arguments do not count.
         """
-        zero = min((event.time for event in self), default=0.0)
+        zero = self.begin
         held: dict[int, int] = {}
         total, series = 0, []
         for event in self:
@@ -110,7 +120,7 @@ class Events:
 
     def _chrome_events(self) -> list[dict[str, Any]]:
         nodes = self.graph.nodes
-        zero = min((event.time for event in self), default=0.0)
+        zero = self.begin
         workers = sorted({event.worker for event in self})
         rows: list[dict[str, Any]] = [
             {"ph": "M", "name": "thread_name", "pid": 0, "tid": worker, "args": {"name": f"worker {worker}"}}

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
 from typing import IO, Any
+from uuid import uuid4
 
 
 @contextmanager
@@ -19,17 +19,14 @@ def written_whole(path: str | PathLike[str], mode: str = "w") -> Iterator[IO[Any
     path = os.fspath(path)
     if os.path.isdir(path):
         raise IsADirectoryError(f"cannot write {path}: it is a directory")
-    folder = os.path.dirname(os.path.abspath(path))
+    temporary = os.path.join(os.path.dirname(os.path.abspath(path)), f".{uuid4().hex}")
     try:
-        handle, temporary = tempfile.mkstemp(dir=folder, prefix=".", suffix=os.path.splitext(path)[1])
+        handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
     except OSError as error:
         raise type(error)(f"cannot write {path}: {error.strerror or error}") from None
     try:
         with open(handle, mode, encoding=None if "b" in mode else "utf-8") as file:
             yield file
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(temporary, 0o666 & ~mask)
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)

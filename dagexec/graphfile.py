@@ -34,8 +34,12 @@ from pathlib import Path
 from types import ModuleType, NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
+import cloudpickle
+import optree
+
 from dagexec.backward import backward
 from dagexec.graph import Graph, reachable
+from dagexec.pytrees import flatten
 from dagexec.tracing import trace
 from dagexec.training import Training
 
@@ -145,7 +149,8 @@ def load(path: str | PathLike[str]) -> GraphFile:
     module = ModuleType(f"graphfile_{path.stem}")
     module.__file__ = str(path)
     code = compile(_source(path), str(path), "exec")
-    sys.modules[module.__name__] = module  # dataclasses and pickle look a class's module up there
+    sys.modules[module.__name__] = module  # dataclasses look a class's module up there
+    cloudpickle.register_pickle_by_value(module)  # and no worker process could import it
     with _running(path):
         exec(code, module.__dict__)
     build = getattr(module, "build", None)
@@ -313,8 +318,10 @@ def graph_of(built: Built, forward_only: bool = False) -> Graph:
 
 
 def has_gradient(graph: Graph) -> bool:
-    """Whether the result is one real scalar that depends on arguments."""
-    if len(graph.outputs) != 1 or not graph.inputs:
+    """Whether the result is one real scalar, and the first argument holds nothing but real numbers."""
+    arguments: Any = optree.tree_unflatten(graph.in_tree, graph.inputs)
+    first = flatten(arguments[0])[0] if arguments else []
+    if len(graph.outputs) != 1 or not first or any(node.spec.dtype.kind != "f" for node in first):
         return False
     spec = graph.outputs[0].spec
     return spec is not None and spec.shape == () and spec.dtype.kind == "f"

@@ -40,7 +40,7 @@ SECONDS_PER_OPERATION = 0.2e-9
 SECONDS_PER_PRODUCT_BYTE = 2.5e-12  # BLAS: an operation of a matrix product, for each byte of its dtype
 SECONDS_PER_BYTE = 0.1e-9
 # Below this many operations OpenBLAS computes with one thread whatever it is told.
-BLAS_THREADS_FROM = 50_000.0
+BLAS_THREADS_FROM = 10_000.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,6 +62,11 @@ class Plan:
     rank: list[int]
     by_rank: tuple[int, ...]  # the task of each rank
     threaded_blas: bool  # may BLAS use threads of its own for some task?
+
+    @property
+    def roots(self) -> list[int]:
+        """The tasks that wait for no other."""
+        return [task for task in self.tasks if not self.unmet[task]]
 
     def describe(self, task: int) -> str:
         """Op, input shapes, scope and user's line of a task, for messages."""
@@ -157,14 +162,22 @@ def _fetcher(slots: list[int]) -> Callable[[list[Any]], Sequence[Any]]:
     return itemgetter(slice(slots[0], slots[0] + 1) if slots else slice(0, 0))  # a sequence, also for one
 
 
+def longest_paths(
+    tasks: Sequence[int], successors: Sequence[Sequence[int]], costs: Sequence[float]
+) -> list[float]:
+    """For each task the cost of the longest path that starts with it; what is no task keeps its cost."""
+    longest = list(costs)
+    for task in reversed(tasks):
+        if successors[task]:
+            longest[task] += max([longest[following] for following in successors[task]])
+    return longest
+
+
 def _ranks(
     tasks: tuple[int, ...], leads_to: list[list[int]], seconds: list[float]
 ) -> tuple[list[int], tuple[int, ...]]:
     """Each task's rank by the longest path that starts with it, and the task of each rank."""
-    longest = list(seconds)
-    for task in reversed(tasks):
-        if leads_to[task]:
-            longest[task] += max([longest[following] for following in leads_to[task]])
+    longest = longest_paths(tasks, leads_to, seconds)
     by_rank = tuple(sorted(tasks, key=lambda task: (-longest[task], task)))
     rank = [-1] * len(seconds)
     for position, task in enumerate(by_rank):

@@ -6,11 +6,14 @@ optree knows dataclasses only once they are registered; those met here are, in a
 from __future__ import annotations
 
 from collections.abc import Iterable
+from threading import Lock
 from typing import Any
 
 import optree
 
 NAMESPACE = "dagexec"
+_registered: set[type] = set()
+_registering = Lock()
 
 
 def flatten(tree: Any) -> tuple[list[Any], optree.PyTreeSpec]:
@@ -20,8 +23,10 @@ def flatten(tree: Any) -> tuple[list[Any], optree.PyTreeSpec]:
         unknown = {type(leaf) for leaf in leaves if hasattr(type(leaf), "__dataclass_fields__")}
         if not unknown:
             return leaves, structure
-        for cls in unknown:
-            _register_dataclass(cls)
+        with _registering:
+            for cls in unknown - _registered:
+                _register_dataclass(cls)
+                _registered.add(cls)
 
 
 def _register_dataclass(cls: Any) -> None:

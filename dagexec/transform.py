@@ -31,8 +31,8 @@ def value_and_grad(fn: Callable[..., Any], argnums: Argnums = 0, has_aux: bool =
     """The function that returns `(fn(*args), gradients)`.
 
     `fn` returns a real scalar, or `(scalar, aux)` with `has_aux`. The gradients have the structure of
-    argument `argnums`, or are a tuple of such for several. Raises TypeError where the result is no scalar or the
-    argument is not floating-point, ValueError where there is no such argument.
+    argument `argnums`, or are a tuple of such for several. Raises TypeError where the result is no scalar or
+    the argument is not floating-point, ValueError where there is no such argument.
 
     >>> value, g = value_and_grad(lambda p: p["w"] ** 2 + p["b"])({"w": 3.0, "b": 1.0})
     >>> float(value), {name: float(part) for name, part in g.items()}
@@ -86,11 +86,8 @@ def vjp(fn: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple[
     if recording is not None:
         return _recorded_vjp(recording, fn, args)
 
-    def pullback(cotangent: Any) -> tuple[Any, ...]:
-        back = trace(lambda args, cotangent: vjp(fn, *args)[1](cotangent))
-        return run(back(args, cotangent), args, cotangent)  # type: ignore[no-any-return]
-
-    return run(trace(fn)(*args), *args), pullback
+    back = jit(lambda args, cotangent: vjp(fn, *args)[1](cotangent))
+    return run(trace(fn)(*args), *args), lambda cotangent: back(args, cotangent)
 
 
 def _recorded_vjp(
@@ -120,14 +117,15 @@ def _recorded_vjp(
 def _differentiable(
     recording: Trace, args: tuple[Any, ...], argnums: Argnums
 ) -> tuple[list[Any], list[Node], optree.PyTreeSpec, int]:
-    """The arguments with fresh nodes for those in `argnums`; these, their structure, their place in the trace.
+    """The arguments with fresh nodes for those in `argnums`; these, their structure, their place in the
+    trace.
 
     Fresh, because the function may also reach the same array by another way (a closure), and the derivative
     is for this argument alone.
     """
     numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
     for number in numbers:
-        if not 0 <= number < len(args):
+        if not -len(args) <= number < len(args):
             raise ValueError(f"argnums={argnums}: there are {len(args)} arguments, counted from 0")
     chosen = args[argnums] if isinstance(argnums, int) else tuple(args[number] for number in numbers)
     leaves, structure = flatten(chosen)
@@ -149,6 +147,7 @@ def jit(fn: Callable[..., Any], *, executor: str = "auto", workers: int | None =
     Arguments and result are pytrees of arrays and numbers. What else `fn` does (printing, reading a global)
     happens while tracing only. Within a trace it is simply called.
 
+    >>> import numpy as np
     >>> double = jit(lambda x: x * 2)
     >>> double(np.ones(3)), double(np.ones(3))
     (array([2., 2., 2.]), array([2., 2., 2.]))

@@ -108,7 +108,7 @@ def index_text(index: tuple[Any, ...]) -> str:
 # What a label says about the static parameters, by op.
 PARAMETERS: dict[str, Any] = {
     "getitem": lambda index, **_: f"[{index_text(index)}]",
-    "scatter_add": lambda index, **_: f"[{index_text(index)}]",
+    "scatter_add": lambda indices, **_: " ".join(f"[{index_text(index)}]" for index in indices),
     "astype": lambda dtype, **_: np.dtype(dtype).name,
 }
 

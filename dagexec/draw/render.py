@@ -20,7 +20,8 @@ import subprocess
 import sys
 from os import PathLike
 from pathlib import Path
-from uuid import uuid4
+
+from dagexec.files import written_whole
 
 FORMATS = (".svg", ".png", ".pdf", ".dot")
 
@@ -47,16 +48,8 @@ def render(text: str, path: str | PathLike[str]) -> None:
     OSError if the file cannot be written, ImportError if there is no Graphviz, RuntimeError if that fails.
     """
     wanted = format_of(path)
-    path = Path(path)
-    unfinished = path.with_name(f".{uuid4().hex}{path.suffix}")
-    with open(unfinished, "xb") as file:  # before the layout, which may take a while
-        try:
-            file.write(text.encode() if wanted == "dot" else _image(text, wanted))
-            file.close()
-            os.replace(unfinished, path)
-        except BaseException:
-            os.unlink(unfinished)
-            raise
+    with written_whole(path, "wb") as file:  # opened before the layout, which may take a while
+        file.write(text.encode() if wanted == "dot" else _image(text, wanted))
 
 
 def _image(text: str, wanted: str) -> bytes:

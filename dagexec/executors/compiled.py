@@ -16,7 +16,7 @@ from dagexec.executors.processes import Processes
 from dagexec.executors.serial import Serial
 from dagexec.executors.threads import Threads
 from dagexec.graph import Graph, Node
-from dagexec.plan import Plan, plan
+from dagexec.plan import Plan, longest_paths, plan
 from dagexec.pytrees import flatten
 
 EXECUTORS: dict[str, Callable[[Plan, int], Any]] = {
@@ -46,10 +46,7 @@ def choose_executor(plan: Plan, workers: int) -> str:
     if workers == 1:
         return "serial"
     long = [cost if cost >= WORTH_HANDING_OVER else 0.0 for cost in plan.seconds]
-    longest = list(long)
-    for task in reversed(plan.tasks):
-        longest[task] += max((longest[following] for following in plan.successors[task]), default=0.0)
-    total, span = sum(long), max((longest[task] for task in plan.tasks), default=0.0)
+    total, span = sum(long), max(longest_paths(plan.tasks, plan.successors, long), default=0.0)
     saved = total - max(span, total / workers)
     return "threads" if saved > 0.1 * sum(plan.seconds) else "serial"
 
@@ -97,7 +94,7 @@ class Compiled:
         with self._limit():
             values = self._execute(values, log)
         results = [values[slot] if item is None else values[slot][item] for slot, item in self.plan.outputs]
-        result = optree.tree_unflatten(self.graph.out_tree, map(_own, results))
+        result = optree.tree_unflatten(self.graph.out_tree, _own(results, leaves))
         return result if log is None else (result, log)
 
     def close(self) -> None:
@@ -132,9 +129,24 @@ def _checked(leaf: Any, node: Node) -> Any:
     return array
 
 
-def _own(value: Any) -> Any:
-    """A result that the caller may write to."""
-    return value.copy() if isinstance(value, np.ndarray) and not value.flags.writeable else value
+def _own(results: list[Any], arguments: list[Any]) -> list[Any]:
+    """The results, each in memory of its own: the caller may write to it, and changes nothing else."""
+    taken = {id(_owner(leaf)) for leaf in arguments}
+    owned = []
+    for value in results:
+        if isinstance(value, np.ndarray):
+            if not value.flags.writeable or id(_owner(value)) in taken:
+                value = value.copy()
+            taken.add(id(_owner(value)))
+        owned.append(value)
+    return owned
+
+
+def _owner(array: Any) -> Any:
+    """The object whose memory an array lies in."""
+    while isinstance(array, np.ndarray) and array.base is not None:
+        array = array.base
+    return array
 
 
 def compile(
@@ -142,7 +154,8 @@ def compile(
 ) -> Compiled:
     """Plan a graph for many runs.
 
-    `executor` is "serial", "threads", "processes" or "auto" (serial or threads, by estimated costs); `workers`
+    `executor` is "serial", "threads", "processes" or "auto" (serial or threads, by estimated costs);
+    `workers`
     defaults to the number of cores. Results have the same bits on every executor. Raises ValueError for an
     unknown executor or no workers.
 

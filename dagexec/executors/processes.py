@@ -48,6 +48,7 @@ class Processes:
             specs = specs_of(plan.graph.nodes[task])
             self._room[task] = sum(spec.nbytes for spec in specs) + ALIGNMENT if specs else UNKNOWN_BYTES
         self._pool: Pool | None = None
+        self._end: weakref.finalize[Any, Any] | None = None
         self._lock = Lock()
 
     def __call__(self, values: list[Any], log: Events | None = None) -> Sequence[Any]:
@@ -78,9 +79,12 @@ class Processes:
         return self._pool
 
     def _stop(self) -> None:
-        if self._pool is not None:
-            self._pool = None
-            self._end()
+        pool, self._pool = self._pool, None
+        if pool is None:
+            return
+        if self._end is not None:  # None after an interrupt in `_started`
+            self._end.detach()
+        pool.stop()
 
 
 class _Run:
@@ -108,9 +112,7 @@ class _Run:
         self.pool.tell(("run", np.geterr()))
         self.take_arguments()
         if self.log is not None:
-            for task in self.plan.tasks:
-                if not self.plan.unmet[task]:
-                    self.log.note("ready", task, 0)
+            self.log.note_ready(self.plan.roots, 0)
         self.hand_out()
         while any(worker.sent for worker in self.pool.workers):
             for worker in self.pool.wait():
@@ -191,8 +193,7 @@ class _Run:
         if self.log is not None:
             self.log.note("start", task, worker.number, time=start)
             self.log.note("end", task, worker.number, _sized(size), time=end)
-            for following in made_ready:
-                self.log.note("ready", following, 0)
+            self.log.note_ready(made_ready, 0)
         for slot in dead:
             self.drop(slot)
         return held

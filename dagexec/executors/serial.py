@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from dagexec.events import Events
-from dagexec.executors.threads import Threads
 from dagexec.plan import Plan
+from dagexec.schedule import Schedule
 
 
 class Serial:
@@ -19,22 +19,16 @@ class Serial:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        unread = list(plan.readers)
-        steps = []
-        for task in plan.tasks:
-            dead = [] if unread[task] else [task]
-            for slot in plan.sources[task]:
-                unread[slot] -= 1
-                if not unread[slot]:
-                    dead.append(slot)
-            steps.append((plan.functions[task], plan.fetch[task], task, tuple(dead)))
-        self._steps = steps
-        self._recorded = Threads(plan, workers=1)
+        schedule = Schedule(plan)
+        self._steps = [
+            (plan.functions[task], plan.fetch[task], task, tuple(schedule.done(task)[1]))
+            for task in plan.tasks
+        ]
 
     def __call__(self, values: list[Any], log: Events | None = None) -> Sequence[Any]:
         """Run on `values`, which hold the arguments and constants and take the results."""
         if log is not None:
-            return self._recorded(values, log)
+            return self._record(values, log)
         task = -1
         try:
             for function, fetch, task, dead in self._steps:
@@ -44,6 +38,25 @@ class Serial:
         except BaseException as error:
             self._plan.blame(task, error)
             raise
+        return values
+
+    def _record(self, values: list[Any], log: Events) -> Sequence[Any]:
+        plan, schedule = self._plan, Schedule(self._plan)
+        log.note_ready(plan.roots, 0)
+        for task in plan.tasks:
+            log.note("start", task, 0)
+            try:
+                values[task] = plan.functions[task](*plan.fetch[task](values))
+            except BaseException as error:
+                log.note("error", task, 0)
+                plan.blame(task, error)
+                raise
+            log.note("end", task, 0, values[task])
+            made_ready, dead = schedule.done(task)
+            log.note_ready(made_ready, 0)
+            for slot in dead:
+                log.note("free", slot, 0, values[slot])
+                values[slot] = None
         return values
 
     def close(self) -> None:

@@ -25,17 +25,17 @@ class Threads:
     def __init__(self, plan: Plan, workers: int) -> None:
         self._plan = plan
         self._workers = workers
-        self._pool = ThreadPoolExecutor(workers - 1, "dagexec") if workers > 1 else None
+        self._pool: ThreadPoolExecutor | None = None  # made by the first run
 
     def __call__(self, values: list[Any], log: Events | None = None) -> Sequence[Any]:
         """Run on `values`, which hold the arguments and constants and take the results."""
         run = _Run(self._plan, values, log)
         helpers: list[Future[None]] = []
         try:
-            if self._pool is not None:
+            if self._workers > 1:
                 # Each helper sees the caller's context: its numpy.errstate, for one.
                 helpers = [
-                    self._pool.submit(copy_context().run, run.work, worker)
+                    self._helpers().submit(copy_context().run, run.work, worker)
                     for worker in range(1, self._workers)
                 ]
             run.work(0)
@@ -50,8 +50,14 @@ class Threads:
 
     def close(self) -> None:
         """Let the threads go."""
-        if self._pool is not None:
-            self._pool.shutdown()
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown()
+
+    def _helpers(self) -> ThreadPoolExecutor:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._workers - 1, "dagexec")
+        return self._pool
 
 
 class _Run:
@@ -66,9 +72,7 @@ class _Run:
         self.sleepers = 0
         self.error: BaseException | None = None
         if log is not None:
-            for task in plan.tasks:
-                if not plan.unmet[task]:
-                    log.note("ready", task, 0)
+            log.note_ready(plan.roots, 0)
 
     def work(self, worker: int) -> None:
         """Take on tasks until there are none."""
@@ -110,8 +114,7 @@ class _Run:
         made_ready, dead = self.schedule.done(task)
         log = self.log
         if log is not None:
-            for following in made_ready:
-                log.note("ready", following, worker)
+            log.note_ready(made_ready, worker)
         for slot in dead:
             if log is not None:
                 log.note("free", slot, worker, self.values[slot])

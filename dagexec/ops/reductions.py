@@ -83,12 +83,14 @@ def _sum_vjp(xp: Any, g: Any, y: Any, x: Any, axis: Axes, keepdims: bool) -> Any
 
 
 def _mean_vjp(xp: Any, g: Any, y: Any, x: Any, axis: Axes, keepdims: bool) -> Any:
-    share = g * (1 / _elements(x, axis))
+    n = _elements(x, axis)
+    share = g * (1 / n if n else np.nan)
     return xp.broadcast_to(restored(xp, share, axis, keepdims), x.shape)
 
 
 def _var_vjp(xp: Any, g: Any, y: Any, x: Any, axis: Axes, keepdims: bool, correction: float) -> Any:
-    scale = 2 / (_elements(x, axis) - correction)
+    freedom = _elements(x, axis) - correction
+    scale = 2 / freedom if freedom else np.nan
     return restored(xp, g * scale, axis, keepdims) * (x - xp.mean(x, axis=axis, keepdims=True))
 
 
@@ -110,7 +112,7 @@ def _products_of_others(xp: Any, x: Any) -> Any:
     log n steps.
     """
     n = x.shape[-1]
-    if n == 1:
+    if n <= 1:
         return xp.ones_like(x)
     if n % 2:
         x = xp.concat([x, xp.ones_like(x[..., :1])], axis=-1)

@@ -2,11 +2,13 @@
 
 Most are views in NumPy and cost nothing. `getitem` takes NumPy's basic and integer-array indices: its static
 parameter `index` is a tuple of integers, slices, None and Ellipsis, with the string "array" wherever the next
-input, an integer array, belongs. Its transpose is `scatter_add`: zeros with values added at an index.
+input, an integer array, belongs. Its transpose is `scatter_add`: zeros with values added, each at
+its index.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -16,6 +18,7 @@ from dagexec.graph import Op, Spec
 from dagexec.ops.table import broadcast_shapes, declare
 
 Shape = tuple[int, ...]
+Indices = tuple[tuple[Any, ...], ...]
 
 
 def _move(name: str, infer: Any, vjp: Any, doc: str, *, onnx: str | None = None) -> Op:
@@ -239,7 +242,7 @@ def _getitem_kernel(xp: Any, index: tuple[Any, ...]) -> Any:
 
 def _getitem_vjp(xp: Any, g: Any, y: Any, x: Any, *arrays: Any, index: tuple[Any, ...]) -> Any:
     # An integer index has no gradient.
-    return (xp.scatter_add(g, *arrays, shape=x.shape, index=index), *[None for _ in arrays])
+    return (xp.scatter_add(g, *arrays, shape=x.shape, indices=(index,)), *[None for _ in arrays])
 
 
 GETITEM = declare(
@@ -255,32 +258,42 @@ GETITEM = declare(
 )
 
 
-def _scatter_add_kernel(xp: Any, shape: Shape, index: tuple[Any, ...]) -> Any:
-    def scatter_add(g: Any, *arrays: Any) -> Any:
-        result = xp.zeros(shape, dtype=g.dtype)
-        if arrays:
-            np.add.at(result, filled_index(index, arrays), g)
-        else:
-            result[index] = g
+def pieces(indices: Indices, inputs: Sequence[Any]) -> Iterator[tuple[Any, Any, list[Any]]]:
+    """The inputs of `scatter_add` in groups: (index, value, index arrays) for each of `indices`."""
+    remaining = iter(inputs)
+    for index in indices:
+        value = next(remaining)
+        yield index, value, [next(remaining) for entry in index if isinstance(entry, str)]
+
+
+def _scatter_add_kernel(xp: Any, shape: Shape, indices: Indices) -> Any:
+    def scatter_add(*inputs: Any) -> Any:
+        result = xp.zeros(shape, dtype=inputs[0].dtype)
+        for index, value, arrays in pieces(indices, inputs):
+            if arrays:
+                np.add.at(result, filled_index(index, tuple(arrays)), value)
+            else:
+                result[index] += value
         return result
 
     return scatter_add
 
 
-def _scatter_add_vjp(
-    xp: Any, g: Any, y: Any, x: Any, *arrays: Any, shape: Shape, index: tuple[Any, ...]
-) -> Any:
-    return (xp.getitem(g, *arrays, index=index), *[None for _ in arrays])
+def _scatter_add_vjp(xp: Any, g: Any, y: Any, *inputs: Any, shape: Shape, indices: Indices) -> Any:
+    shares: list[Any] = []
+    for index, _, arrays in pieces(indices, inputs):
+        shares += [xp.getitem(g, *arrays, index=index), *[None for _ in arrays]]
+    return shares
 
 
 SCATTER_ADD = declare(
     Op(
         "scatter_add",
-        lambda g, *arrays, shape, index: Spec(shape, g.dtype),
+        lambda value, *others, shape, indices: Spec(shape, value.dtype),
         _scatter_add_kernel,
         _scatter_add_vjp,
         cost=lambda out, *specs, **params: float(out.size),
         family="index",
-        doc="zeros with values added at an index: the transpose of getitem",
+        doc="zeros with values added, each at its index: the transpose of getitem",
     )
 )

@@ -49,6 +49,13 @@ def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
         raise ValueError(f"shapes {' and '.join(map(str, shapes))} do not broadcast") from None
 
 
+def as_tuple(value: Any) -> tuple[Any, ...]:
+    """One number as a tuple of it, several as they are, None as none."""
+    if value is None:
+        return ()
+    return (value,) if isinstance(value, int | np.integer) else tuple(value)
+
+
 def one_axis(axis: int, ndim: int) -> int:
     """`axis` counted from 0; ValueError if there is no such axis.
 

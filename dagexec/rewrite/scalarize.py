@@ -23,6 +23,7 @@ import numpy as np
 from dagexec.array import Array, Trace, at, current_trace, record, recording
 from dagexec.graph import INPUT, Graph, Node
 from dagexec.ops import TABLE, specs_of
+from dagexec.ops.shape import pieces
 from dagexec.tracing import finish
 
 Elements = np.ndarray[Any, Any]  # of Nodes
@@ -162,14 +163,15 @@ def _getitem(node: Node, x: Elements, *indices: Elements) -> Any:
     return _moved(node, x, *_known(node, indices))
 
 
-def _scatter_add(node: Node, g: Elements, *indices: Elements) -> Elements:
+def _scatter_add(node: Node, *inputs: Elements) -> Elements:
     """For each element of the result the sum of what is added there, found by reading positions instead."""
-    shape, index = node.params["shape"], node.params["index"]
+    shape = node.params["shape"]
     positions = np.arange(node.spec.size).reshape(shape)
-    chosen = TABLE["getitem"].kernel(np, index=index)(positions, *_known(node, indices))
     parts: list[list[Node]] = [[] for _ in range(node.spec.size)]
-    for position, element in zip(np.ravel(chosen), g.flat, strict=True):
-        parts[position].append(element)
+    for index, value, arrays in pieces(node.params["indices"], inputs):
+        chosen = TABLE["getitem"].kernel(np, index=index)(positions, *_known(node, tuple(arrays)))
+        for position, element in zip(np.ravel(chosen), value.flat, strict=True):
+            parts[position].append(element)
     return _filled(shape, (_tree("add", found, _constant(0, node.spec.dtype)) for found in parts))
 
 

@@ -36,7 +36,7 @@ from numpy import bool as bool
 from dagexec.array import Array, naming_the_line
 from dagexec.xp import protocols
 from dagexec.xp.composed import diagonal, diff, pad, repeat, tile, trace, tril, triu
-from dagexec.xp.computing import FUNCTIONS, argmax, argmin, astype, clip, pow, std, var, where
+from dagexec.xp.computing import FUNCTIONS, argmax, argmin, asarray, astype, clip, pow, std, var, where
 from dagexec.xp.moving import (
     array_split,
     broadcast_to,
@@ -63,16 +63,6 @@ from dagexec.xp.moving import (
     zeros_like,
 )
 from dagexec.xp.products import dot, einsum, matmul, outer, tensordot, vecdot
-
-
-def asarray(x: Any, dtype: Any = None) -> Any:
-    """`x` as an array: a traced one as it is (cast if `dtype` is given), anything else by NumPy."""
-    import numpy
-
-    if isinstance(x, Array):
-        return x if dtype is None else astype(x, dtype)
-    return numpy.asarray(x, dtype)
-
 
 if TYPE_CHECKING:  # the functions made from their rows
 

@@ -91,7 +91,7 @@ def pad(x: Any, pad_width: Any, mode: str = "constant") -> Any:
         raise ValueError(f"pad: widths {pad_width} must not be negative")
     padded = tuple(before + n + after for n, (before, after) in zip(shape, widths))
     index = tuple(slice(before, before + n) for n, (before, _) in zip(shape, widths))
-    return scatter_add(x, shape=padded, index=index)
+    return scatter_add(x, shape=padded, indices=(index,))
 
 
 # --- triangles and diagonals ----------------------------------------------------------------------------
@@ -140,7 +140,7 @@ def average(x: Any, axis: Axis = None, weights: Any = None, *, keepdims: bool = 
     if weights is None:
         return FUNCTIONS["mean"](x, axis=axis, keepdims=keepdims)
     if shape_of(weights) != shape_of(x):
-        if not isinstance(axis, int):
+        if not isinstance(axis, int | np.integer):
             raise TypeError("average: weights of another shape need one axis")
         after = range(1, len(shape_of(x)) - one_axis(axis, len(shape_of(x))))
         weights = expand_dims(weights, tuple(after))
@@ -151,7 +151,7 @@ def average(x: Any, axis: Axis = None, weights: Any = None, *, keepdims: bool = 
 
 def norm(x: Any, ord: Any = None, axis: Axis = None, keepdims: bool = False) -> Any:
     """The root of the sum of squares over `axis`: of a vector, of a matrix (Frobenius), of all elements."""
-    vector = isinstance(axis, int) or (axis is None and len(shape_of(x)) == 1)
+    vector = isinstance(axis, int | np.integer) or (axis is None and len(shape_of(x)) == 1)
     if ord not in ((None, 2) if vector else (None, "fro")):
         raise ValueError(f"norm: ord={ord!r} can't be traced, only the root of the sum of squares")
     return call(TABLE["sqrt"], FUNCTIONS["sum"](call(TABLE["square"], x), axis=axis, keepdims=keepdims))

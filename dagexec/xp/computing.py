@@ -84,6 +84,13 @@ def astype(x: Any, dtype: Any, *, copy: bool = True) -> Any:
     return call(TABLE["astype"], x, dtype=dtype)
 
 
+def asarray(x: Any, dtype: Any = None) -> Any:
+    """`x` as an array: a traced one as it is (cast if `dtype` is given), anything else by NumPy."""
+    if isinstance(x, Array):
+        return x if dtype is None else astype(x, dtype)
+    return np.asarray(x, dtype)
+
+
 def var(
     x: Any, axis: Axis = None, *, correction: float = 0.0, ddof: float = 0.0, keepdims: bool = False
 ) -> Any:

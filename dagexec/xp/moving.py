@@ -10,15 +10,14 @@ import numpy as np
 
 from dagexec.array import Array, call, shape_of
 from dagexec.ops import TABLE
-from dagexec.ops.table import normalize_axes, one_axis
+from dagexec.ops.table import as_tuple, normalize_axes, one_axis
 
 Axis = int | tuple[int, ...] | None
 
 
 def reshape(x: Any, shape: int | Sequence[int]) -> Any:
     """The same elements in another shape; one length may be -1 and is worked out."""
-    shape = (shape,) if isinstance(shape, int | np.integer) else shape
-    lengths = tuple(operator.index(length) for length in shape)
+    lengths = tuple(operator.index(length) for length in as_tuple(shape))
     old = shape_of(x)
     if lengths == old and isinstance(x, Array):
         return x
@@ -34,7 +33,7 @@ def reshape(x: Any, shape: int | Sequence[int]) -> Any:
 
 def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
     """`x` repeated along new axes and axes of length one until it has `shape`."""
-    lengths = tuple(operator.index(length) for length in ((shape,) if isinstance(shape, int) else shape))
+    lengths = tuple(operator.index(length) for length in as_tuple(shape))
     return x if isinstance(x, Array) and x.shape == lengths else call(TABLE["broadcast_to"], x, shape=lengths)
 
 
@@ -68,11 +67,8 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
 def moveaxis(x: Any, source: Axis, destination: Axis) -> Any:
     """Axes moved to new positions, the others in their old order."""
     ndim = len(shape_of(x))
-    sources = [one_axis(axis, ndim) for axis in ((source,) if isinstance(source, int) else source or ())]
-    targets = [
-        one_axis(axis, ndim)
-        for axis in ((destination,) if isinstance(destination, int) else destination or ())
-    ]
+    sources = [one_axis(axis, ndim) for axis in as_tuple(source)]
+    targets = [one_axis(axis, ndim) for axis in as_tuple(destination)]
     if len(sources) != len(targets):
         raise ValueError(f"moveaxis: {len(sources)} axes cannot go to {len(targets)} places")
     order = [axis for axis in range(ndim) if axis not in sources]
@@ -152,8 +148,8 @@ def roll(x: Any, shift: int | tuple[int, ...], axis: Axis = None) -> Any:
     """Elements moved by `shift` places along `axis`, or in the flattened array; those pushed out re-enter."""
     if axis is None:
         return reshape(roll(reshape(x, (-1,)), shift, 0), shape_of(x))
-    axes = (axis,) if isinstance(axis, int) else tuple(axis)
-    shifts = (shift,) * len(axes) if isinstance(shift, int) else tuple(shift)
+    axes = as_tuple(axis)
+    shifts = as_tuple(shift) * (len(axes) if isinstance(shift, int | np.integer) else 1)
     if len(shifts) != len(axes):
         raise ValueError(f"roll: {len(shifts)} shifts for {len(axes)} axes")
     normal = tuple(one_axis(number, len(shape_of(x))) for number in axes)
@@ -183,9 +179,9 @@ def getitem(x: Any, *arrays: Any, index: tuple[Any, ...]) -> Any:
     return call(TABLE["getitem"], x, *arrays, index=index)
 
 
-def scatter_add(g: Any, *arrays: Any, shape: tuple[int, ...], index: tuple[Any, ...]) -> Any:
+def scatter_add(*inputs: Any, shape: tuple[int, ...], indices: tuple[tuple[Any, ...], ...]) -> Any:
     """Zeros of `shape` with `g` added at `index`: the transpose of `getitem`."""
-    return call(TABLE["scatter_add"], g, *arrays, shape=shape, index=index)
+    return call(TABLE["scatter_add"], *inputs, shape=shape, indices=indices)
 
 
 def index_with(x: Array, index: Any) -> Any:

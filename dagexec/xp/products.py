@@ -9,7 +9,7 @@ import numpy as np
 
 from dagexec.array import call, shape_of
 from dagexec.ops import TABLE
-from dagexec.ops.table import one_axis
+from dagexec.ops.table import as_tuple, one_axis
 from dagexec.xp.computing import FUNCTIONS
 from dagexec.xp.moving import getitem, moveaxis, permute_dims, reshape
 
@@ -28,7 +28,7 @@ def tensordot(a: Any, b: Any, axes: int | Sequence[Any] = 2) -> Any:
         over_a, over_b = tuple(range(len(shape_a) - axes, len(shape_a))), tuple(range(axes))
     else:
         over_a, over_b = (
-            tuple(one_axis(n, len(shape)) for n in ([side] if isinstance(side, int) else side))
+            tuple(one_axis(n, len(shape)) for n in as_tuple(side))
             for side, shape in zip(axes, (shape_a, shape_b), strict=True)
         )
     if [shape_a[n] for n in over_a] != [shape_b[n] for n in over_b]:

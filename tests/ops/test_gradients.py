@@ -261,13 +261,13 @@ case(
 case(
     "scatter_add",
     "directly, twice at one place",
-    lambda g: xp.scatter_add(g * g, ROWS, shape=(3, 2), index=("array",)),
+    lambda g: xp.scatter_add(g * g, ROWS, shape=(3, 2), indices=(("array",),)),
     values(4, 2),
 )
 case(
     "scatter_add",
     "directly, a slice",
-    lambda g: xp.scatter_add(g**3, shape=(5, 2), index=(slice(1, 4, 2),)),
+    lambda g: xp.scatter_add(g**3, shape=(5, 2), indices=((slice(1, 4, 2),),)),
     values(2, 2),
 )
 
