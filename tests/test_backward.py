@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
+import dagexec
 from dagexec import xp
 from dagexec.graph import Graph, Node
 from dagexec.tracing import block, scope, trace
@@ -492,3 +493,27 @@ def test_wide_and_shared_graph_grows_linearly() -> None:
 
     sizes = [len(trace(fn(n))(np.ones(2)).backward()) for n in (10, 20, 40)]
     assert sizes[2] - sizes[1] == 2 * (sizes[1] - sizes[0])
+
+
+def test_pieces_taken_by_index_are_put_back_by_one_node() -> None:
+    def fn(x: Any) -> Any:
+        pieces = [x[n] * (n + 1) for n in range(20)]
+        rows = np.array([[3, 3], [0, 5]])
+        return sum(np.sum(piece) for piece in pieces) + np.sum(x[rows]) + np.sum(x * x)
+
+    graph = dagexec.trace(fn)(np.ones((20, 2))).backward()
+    assert [node.op.name for node in graph.nodes].count("scatter_add") == 1
+    x = np.random.default_rng(0).normal(size=(20, 2))
+    expected = 2 * x + np.arange(1, 21)[:, None]
+    for row in (3, 3, 0, 5):
+        expected[row] += 1
+    assert np.allclose(dagexec.run(graph, x)[1], expected, rtol=1e-14)
+    second = dagexec.trace(lambda x: np.sum(dagexec.grad(fn)(x)[::2] * x[::2]))(x).backward()
+    again = np.zeros_like(x)
+    again[::2] = expected[::2] + 2 * x[::2]
+    assert np.allclose(dagexec.run(second, x)[1], again, rtol=1e-13)
+
+
+@pytest.mark.parametrize("reduce", [np.prod, np.sum])
+def test_the_gradient_of_an_empty_reduction_is_empty(reduce: Any) -> None:
+    assert dagexec.grad(lambda x: np.sum(reduce(x, axis=1)))(np.ones((2, 0))).shape == (2, 0)

@@ -116,3 +116,19 @@ def test_in_a_step_traced_as_one_graph_forward_backward_and_update_are_told_apar
     assert phases["subtract"] == "update"
     assert [node.phase for node in graph.nodes].count("forward") >= 4
     assert "alias" not in phases
+
+
+def test_negative_argnums_count_from_the_end():
+    assert grad(lambda x, y: x**2 * y, argnums=-1)(3.0, 4.0) == 9.0
+
+
+def test_a_pulled_back_cotangent_has_the_dtype_of_the_argument():
+    _, pullback = vjp(lambda x: x, np.float32(1))
+    assert pullback(1.0)[0].dtype == np.float32
+
+
+def test_complex_intermediates_are_refused():
+    with pytest.raises(
+        TypeError, match=r"no gradient through complex numbers: multiply \(.*py:"
+    ):
+        grad(lambda x: np.abs(x * 1j))(2.0)

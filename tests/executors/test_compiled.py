@@ -238,3 +238,31 @@ def test_an_interrupt_stops_the_run(executor, tmp_path):
     assert process.returncode == 7, err
     assert out.count("running") < 20
     assert out.endswith("interrupted\n")
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_writing_to_a_result_changes_neither_arguments_nor_other_results(executor):
+    graph = dagexec.trace(lambda x: (x, x[1:], x.T, [x + 1, xp.reshape(x + 1, (-1,))]))(np.ones((2, 2)))
+    x = np.ones((2, 2))
+    results = dagexec.run(graph, x, executor=executor)
+    for result in (*results[:3], *results[3]):
+        result += 1
+    assert np.array_equal(x, np.ones((2, 2)))
+    assert np.array_equal(results[0], np.full((2, 2), 2.0))
+    assert np.array_equal(results[2], np.full((2, 2), 2.0))
+    assert np.array_equal(results[3][0], np.full((2, 2), 3.0))
+
+
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_a_compiled_graph_runs_again_after_close(executor):
+    compiled = dagexec.compile(dagexec.trace(lambda x: [x + 1, x * 2])(1.0), executor, workers=2)
+    for _ in range(2):
+        assert compiled(3.0) == [4.0, 6.0]
+        compiled.close()
+
+
+def test_a_recorded_serial_run_keeps_the_order_of_the_graph():
+    graph = dagexec.trace(lambda x: np.sum(np.sin(x)) + np.sum(x) + np.sum(np.cos(np.sin(x))))(np.ones(3))
+    _, events = dagexec.run(graph, np.ones(3), executor="serial", events=True)
+    order = [event.task for event in events if event.kind == "start"]
+    assert order == list(dagexec.plan(graph).tasks)
