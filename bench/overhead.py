@@ -2,7 +2,8 @@
 
 The cost of a run is the time of a serial run less that of the bare NumPy calls: the same functions, called in
 the same order on the same arrays, which are all there beforehand. Rounds are interleaved; each figure is the
-median of the rounds, with the quartiles beside it. BLAS has one thread in all of them.
+median of the rounds, with the quartiles beside it. In a round a small graph is run often enough to be measured
+warm. BLAS has one thread in all of them.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from dagexec.pytrees import flatten
 from dagexec.timing import Times, take_turns
 
 ROUNDS = 15
+TASKS_A_ROUND = 20_000
 
 
 def chain(x: Any) -> Any:
@@ -64,6 +66,16 @@ def call_all(calls: list[tuple[Callable[..., Any], Any]]) -> None:
         function(*inputs)
 
 
+def repeated(function: Callable[[], Any], times: int) -> Callable[[], None]:
+    """The function that calls `function` so many times."""
+
+    def repeat() -> None:
+        for _ in range(times):
+            function()
+
+    return repeat
+
+
 def measure() -> list[dict[str, Any]]:
     """One row a workload."""
     return [_row(name, fn, args) for name, (fn, args) in workloads().items()]
@@ -73,18 +85,20 @@ def _row(name: str, fn: Callable[..., Any], args: tuple[Any, ...]) -> dict[str, 
     graph = dagexec.trace(fn)(*args).backward()
     compiled = dagexec.compile(graph, "serial")
     calls = bare_calls(compiled.plan, flatten(args)[0])
+    nodes, tasks = len(graph), len(compiled.plan.tasks)
+    times = max(1, TASKS_A_ROUND // tasks)
     gc.collect()
     with one_blas_thread():
-        derive, plan, run, bare = take_turns(
+        measured = take_turns(
             [
-                lambda: dagexec.trace(fn)(*args).backward(),
-                lambda: dagexec.plan(graph),
-                lambda: compiled(*args),
-                lambda: call_all(calls),
+                repeated(lambda: dagexec.trace(fn)(*args).backward(), times),
+                repeated(lambda: dagexec.plan(graph), times),
+                repeated(lambda: compiled(*args), times),
+                repeated(lambda: call_all(calls), times),
             ],
             ROUNDS,
         )
-    nodes, tasks = len(graph), len(compiled.plan.tasks)
+    derive, plan, run, bare = (Times(tuple(taken / times for taken in m.seconds)) for m in measured)
     return {
         "workload": name,
         "nodes": nodes,

@@ -20,7 +20,7 @@ def flatten(tree: Any) -> tuple[list[Any], optree.PyTreeSpec]:
     """Leaves and structure of nested tuples, lists, dicts, named tuples and dataclasses."""
     while True:
         leaves, structure = optree.tree_flatten(tree, namespace=NAMESPACE)
-        unknown = {type(leaf) for leaf in leaves if hasattr(type(leaf), "__dataclass_fields__")}
+        unknown = {cls for cls in set(map(type, leaves)) if hasattr(cls, "__dataclass_fields__")}
         if not unknown:
             return leaves, structure
         with _registering:

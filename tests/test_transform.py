@@ -128,7 +128,5 @@ def test_a_pulled_back_cotangent_has_the_dtype_of_the_argument():
 
 
 def test_complex_intermediates_are_refused():
-    with pytest.raises(
-        TypeError, match=r"no gradient through complex numbers: multiply \(.*py:"
-    ):
+    with pytest.raises(TypeError, match=r"no gradient through complex numbers: multiply \(.*py:"):
         grad(lambda x: np.abs(x * 1j))(2.0)

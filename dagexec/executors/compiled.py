@@ -115,6 +115,8 @@ class Compiled:
 def _checked(leaf: Any, node: Node) -> Any:
     """An argument as the array that `node` stands for; Python numbers are converted, arrays must fit."""
     spec = node.spec
+    if leaf.__class__ is np.ndarray and leaf.shape == spec.shape and leaf.dtype == spec.dtype:
+        return leaf
     if isinstance(leaf, int | float | complex) and not isinstance(leaf, np.generic):
         array = np.asarray(leaf)
         if array.dtype != spec.dtype and np.can_cast(array.dtype, spec.dtype, "same_kind"):
@@ -131,22 +133,24 @@ def _checked(leaf: Any, node: Node) -> Any:
 
 def _own(results: list[Any], arguments: list[Any]) -> list[Any]:
     """The results, each in memory of its own: the caller may write to it, and changes nothing else."""
-    taken = {id(_owner(leaf)) for leaf in arguments}
+    taken = set(map(_owner, arguments))
     owned = []
     for value in results:
         if isinstance(value, np.ndarray):
-            if not value.flags.writeable or id(_owner(value)) in taken:
+            owner = _owner(value)
+            if owner in taken or not value.flags.writeable:
                 value = value.copy()
-            taken.add(id(_owner(value)))
+            else:
+                taken.add(owner)
         owned.append(value)
     return owned
 
 
-def _owner(array: Any) -> Any:
-    """The object whose memory an array lies in."""
+def _owner(array: Any) -> int:
+    """The identity of the object whose memory an array lies in."""
     while isinstance(array, np.ndarray) and array.base is not None:
         array = array.base
-    return array
+    return id(array)
 
 
 def compile(
