@@ -2,8 +2,8 @@
 
 The cost of a run is the time of a serial run less that of the bare NumPy calls: the same functions, called in
 the same order on the same arrays, which are all there beforehand. Rounds are interleaved; each figure is the
-median of the rounds, with the quartiles beside it. In a round a small graph is run often enough to be measured
-warm. BLAS has one thread in all of them.
+median of the rounds, with the quartiles beside it. In a round a small graph is run often enough to be
+measured warm. BLAS has one thread in all of them.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ def estimated_seconds(node: Node) -> float:
 
 @contextmanager
 def _collector_paused() -> Iterator[None]:
-    """Make many small objects without Python's collector looking through them, which took 40 % of the time."""
+    """Make many small objects without Python's collector looking through them: 40 % of the time."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

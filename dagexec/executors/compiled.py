@@ -80,22 +80,25 @@ class Compiled:
         Raises TypeError or ValueError where they differ. An error in a node stops the run; it keeps its type
         and has a note that names the node.
         """
-        leaves, structure = flatten(args)
-        if structure != self.graph.in_tree:
-            raise TypeError(
-                f"the arguments have structure {structure}, but the graph takes {self.graph.in_tree}"
-            )
+        arguments = list(map(_checked, self._leaves(args), self.graph.inputs))
         values = list(self.plan.start)
-        for slot, node, leaf in zip(self.plan.inputs, self.graph.inputs, leaves):
-            values[slot] = _checked(leaf, node)
+        for slot, argument in zip(self.plan.inputs, arguments):
+            values[slot] = argument
         log = (
             self._events if isinstance(self._events, Events) else Events(self.graph) if self._events else None
         )
         with self._limit():
             values = self._execute(values, log)
         results = [values[slot] if item is None else values[slot][item] for slot, item in self.plan.outputs]
-        result = optree.tree_unflatten(self.graph.out_tree, _own(results, leaves))
+        result = optree.tree_unflatten(self.graph.out_tree, _own(results, arguments))
         return result if log is None else (result, log)
+
+    def _leaves(self, args: Any) -> list[Any]:
+        try:
+            return self.graph.in_tree.flatten_up_to(args)
+        except ValueError:
+            given, wanted = flatten(args)[1], self.graph.in_tree
+            raise TypeError(f"the arguments have structure {given}, but the graph takes {wanted}") from None
 
     def close(self) -> None:
         """Let threads and processes go."""
@@ -121,6 +124,10 @@ def _checked(leaf: Any, node: Node) -> Any:
         array = np.asarray(leaf)
         if array.dtype != spec.dtype and np.can_cast(array.dtype, spec.dtype, "same_kind"):
             array = array.astype(spec.dtype)
+    elif isinstance(leaf, list | tuple | dict):
+        raise TypeError(
+            f"argument {node.name} is a {type(leaf).__name__}, but the graph takes an array there"
+        )
     else:
         array = np.asarray(leaf)
     if array.shape != spec.shape or array.dtype != spec.dtype:
@@ -133,11 +140,11 @@ def _checked(leaf: Any, node: Node) -> Any:
 
 def _own(results: list[Any], arguments: list[Any]) -> list[Any]:
     """The results, each in memory of its own: the caller may write to it, and changes nothing else."""
-    taken = set(map(_owner, arguments))
+    taken = {id(value) if value.base is None else _owner(value) for value in arguments}
     owned = []
     for value in results:
         if isinstance(value, np.ndarray):
-            owner = _owner(value)
+            owner = id(value) if value.base is None else _owner(value)
             if owner in taken or not value.flags.writeable:
                 value = value.copy()
             else:
