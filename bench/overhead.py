@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import dagexec
-from dagexec.executors.blas import one_blas_thread
+from dagexec.executors.blas import OneBlasThread
 from dagexec.graphfile import load
 from dagexec.pytrees import flatten
 from dagexec.timing import Times, take_turns
@@ -88,7 +88,7 @@ def _row(name: str, fn: Callable[..., Any], args: tuple[Any, ...]) -> dict[str, 
     nodes, tasks = len(graph), len(compiled.plan.tasks)
     times = max(1, TASKS_A_ROUND // tasks)
     gc.collect()
-    with one_blas_thread():
+    with OneBlasThread():
         measured = take_turns(
             [
                 repeated(lambda: dagexec.trace(fn)(*args).backward(), times),

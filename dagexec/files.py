@@ -16,9 +16,13 @@ def written_whole(path: str | PathLike[str], mode: str = "w") -> Iterator[IO[Any
 
     Raises OSError, naming `path`, if its folder cannot be written to.
     """
-    path = os.fspath(path)
+    path = os.path.realpath(path)  # a link stays one
     if os.path.isdir(path):
         raise IsADirectoryError(f"cannot write {path}: it is a directory")
+    if os.path.exists(path) and not os.path.isfile(path):  # a device or a pipe: nothing to put in its place
+        with open(path, mode, encoding=None if "b" in mode else "utf-8") as file:
+            yield file
+        return
     temporary = os.path.join(os.path.dirname(os.path.abspath(path)), f".{uuid4().hex}")
     try:
         handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)

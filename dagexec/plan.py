@@ -81,7 +81,12 @@ class Plan:
 
     def blame(self, task: int, error: BaseException) -> None:
         """Add a note to `error` that says which task raised it."""
-        error.add_note(f"raised by {self.describe(task)}")
+        add_note(error, f"raised by {self.describe(task)}")
+
+
+def add_note(error: BaseException, note: str) -> None:
+    """`error.add_note(note)`, also where the class allows no new attributes, as a frozen dataclass does."""
+    error.__dict__.setdefault("__notes__", []).append(note)
 
 
 def estimated_seconds(node: Node) -> float:

@@ -137,6 +137,8 @@ def scope(name: str, *, phase: str | None = None) -> Iterator[None]:
     """
     if phase is not None and phase not in PHASES:
         raise ValueError(f"phase is {phase!r}; it can be {', '.join(PHASES)}")
+    if not name:
+        raise ValueError("a scope needs a name")
     trace = CURRENT.get()
     if trace is None:
         yield

@@ -60,8 +60,9 @@ class Training:
         params = graph.in_tree.child(0)
         if new_params != params:
             raise TypeError(f"{name} takes parameters {params}, but its new parameters are {new_params}")
-        if not loss.is_leaf() or graph.outputs[0].spec.shape != ():
-            raise TypeError(f"{name} must return a scalar loss, but it is {graph.outputs[0].spec}")
+        spec = graph.outputs[0].spec
+        if not loss.is_leaf() or spec.shape != () or spec.dtype.kind not in "fiu":
+            raise TypeError(f"{name} must return a real scalar loss, but it is {spec}")
         for given, new in zip(graph.inputs, graph.outputs[1:]):
             if given.spec != new.spec:
                 raise TypeError(f"{name} turns {given.name}, a {given.spec}, into a {new.spec}")
@@ -86,11 +87,15 @@ def train(
 ) -> Trained:
     """Run the step `epochs` times, each on the parameters that the last one gave.
 
-    `on_epoch(number, loss)` is called after each. Raises ArithmeticError as soon as a loss is not finite.
+    `on_epoch(number, loss)` is called after each. Raises ArithmeticError as soon as a loss is not finite,
+    ValueError for less than one epoch.
     """
     params, losses = training.params, []
+    epochs = training.epochs if epochs is None else epochs
+    if epochs < 1:
+        raise ValueError(f"epochs is {epochs}; at least one is needed")
     with compile(training.graph(), executor, workers) as step:
-        for epoch in range(training.epochs if epochs is None else epochs):
+        for epoch in range(epochs):
             loss, params = step(params, *training.data)
             losses.append(float(loss))
             if not math.isfinite(losses[-1]):

@@ -15,12 +15,14 @@ from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
 
+import numpy as np
 import optree
 
 from dagexec.array import ALIAS, CURRENT, Array, Trace, as_nodes
 from dagexec.backward import derive, require_float, seed_of
 from dagexec.executors import Compiled, compile, run
 from dagexec.graph import Node
+from dagexec.ops.table import as_tuple
 from dagexec.pytrees import flatten
 from dagexec.tracing import leaf_spec, trace
 
@@ -47,7 +49,11 @@ def value_and_grad(fn: Callable[..., Any], argnums: Argnums = 0, has_aux: bool =
         new_args, targets, structure, start = _differentiable(recording, args, argnums)
         result = fn(*new_args)
         value = result[0] if has_aux else result
-        (node,) = as_nodes(recording, (value,))
+        if len(leaves := flatten(value)[0]) != 1:
+            raise TypeError(
+                f"the gradient is that of a real scalar, but the result is a tree of {len(leaves)} arrays"
+            )
+        (node,) = as_nodes(recording, leaves)
         seed = Array(recording.constant(seed_of(node)))
         gradients = derive(recording, recording.nodes[start:], [(node, seed)], targets)
         return result, optree.tree_unflatten(structure, gradients)
@@ -123,11 +129,15 @@ def _differentiable(
     Fresh, because the function may also reach the same array by another way (a closure), and the derivative
     is for this argument alone.
     """
-    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    numbers = as_tuple(argnums)
     for number in numbers:
         if not -len(args) <= number < len(args):
             raise ValueError(f"argnums={argnums}: there are {len(args)} arguments, counted from 0")
-    chosen = args[argnums] if isinstance(argnums, int) else tuple(args[number] for number in numbers)
+    if len({number % len(args) for number in numbers}) < len(numbers):
+        raise ValueError(f"argnums={argnums} names an argument twice")
+    chosen = (
+        args[argnums] if isinstance(argnums, int | np.integer) else tuple(args[number] for number in numbers)
+    )
     leaves, structure = flatten(chosen)
     for leaf in leaves:
         require_float(leaf_spec(leaf, f"argument {argnums}"), f"argument {argnums}")
@@ -136,7 +146,7 @@ def _differentiable(
     targets = [recording.add(ALIAS, (source,), {}, source.spec) for source in sources]
     fresh = optree.tree_unflatten(structure, [Array(node) for node in targets])
     new_args = list(args)
-    for number, value in zip(numbers, (fresh,) if isinstance(argnums, int) else fresh):
+    for number, value in zip(numbers, (fresh,) if isinstance(argnums, int | np.integer) else fresh):
         new_args[number] = value
     return new_args, targets, structure, start
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from dagexec.files import written_whole
@@ -39,3 +41,21 @@ def test_a_missing_folder_or_a_directory_is_named(tmp_path):
         pass
     with pytest.raises(IsADirectoryError, match="is a directory"), written_whole(tmp_path):
         pass
+
+
+def test_a_link_stays_a_link_and_its_target_is_written(tmp_path):
+    target, link = tmp_path / "target", tmp_path / "link"
+    target.write_text("old")
+    link.symlink_to(target)
+    with written_whole(link) as file:
+        file.write("new")
+    assert link.is_symlink()
+    assert target.read_text() == "new"
+
+
+def test_a_device_is_written_to_and_not_replaced():
+    with written_whole("/dev/null") as file:
+        file.write("gone")
+    assert not os.path.isfile("/dev/null")
+    with pytest.raises(OSError, match="No space left"), written_whole("/dev/full") as file:
+        file.write("no room")

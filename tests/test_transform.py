@@ -130,3 +130,10 @@ def test_a_pulled_back_cotangent_has_the_dtype_of_the_argument():
 def test_complex_intermediates_are_refused():
     with pytest.raises(TypeError, match=r"no gradient through complex numbers: multiply \(.*py:"):
         grad(lambda x: np.abs(x * 1j))(2.0)
+
+
+def test_an_argument_named_twice_and_a_result_of_several_arrays_are_errors():
+    with pytest.raises(ValueError, match="names an argument twice"):
+        grad(lambda x, y: x * y, argnums=(0, -2))(1.0, 2.0)
+    with pytest.raises(TypeError, match="tree of 2 arrays"):
+        grad(lambda x: (x, x))(1.0)

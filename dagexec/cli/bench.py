@@ -10,6 +10,7 @@ from typing import Any
 import click
 import numpy as np
 from rich.table import Table
+from rich.text import Text
 
 from dagexec.cli import show
 from dagexec.cli.list import default_folder, graph_files
@@ -89,7 +90,7 @@ def _print_table(found: dict[Path, Comparison]) -> None:
         table.add_column(name, justify="right", no_wrap=True)
     for path, one in found.items():
         table.add_row(
-            path.name,
+            Text(path.name),  # a name is no markup
             _median(one.serial),
             _median(one.parallel),
             f"{one.workers} {one.executor}",

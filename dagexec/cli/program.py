@@ -6,6 +6,7 @@ that the exception carries. A GraphFileError, like click's own, is wrong usage; 
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import tempfile
@@ -48,6 +49,9 @@ class Program(click.Group):
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> Any:
         """Run with the arguments `args` (those of the process by default) and exit."""
         extra["standalone_mode"] = False
+        for stream in (sys.stdout, sys.stderr):  # a µ that a terminal does not have is no reason to fail
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="replace")
         try:
             status = super().main(args, *rest, **extra) or 0
             sys.stdout.flush()

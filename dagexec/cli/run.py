@@ -56,8 +56,10 @@ class Report:
 
     @property
     def loss(self) -> float | None:
-        """The first result, if it is a single number."""
-        return float(self.results[0]) if self.results and np.shape(self.results[0]) == () else None
+        """The first result, if it is a single real number."""
+        if not self.results or np.shape(self.results[0]) or np.iscomplexobj(self.results[0]):
+            return None
+        return float(self.results[0])
 
     @property
     def warnings(self) -> list[str]:

@@ -6,8 +6,6 @@ a sum split among threads may round differently; with one thread each, every exe
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from threading import Lock
 from typing import Any
@@ -24,17 +22,18 @@ def _controller() -> Any:
     return ThreadpoolController()
 
 
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Limit BLAS to one thread; runs may overlap, and the last to end restores what was."""
-    global _runs, _limit
-    with _lock:
-        if not _runs:
-            _limit = _controller().limit(limits=1, user_api="blas")
-        _runs += 1
-    try:
-        yield
-    finally:
+class OneBlasThread:
+    """Limits BLAS to one thread in a `with` block; blocks may overlap, the last to end restores what was."""
+
+    def __enter__(self) -> None:
+        global _runs, _limit
+        with _lock:
+            if not _runs:
+                _limit = _controller().limit(limits=1, user_api="blas")
+            _runs += 1
+
+    def __exit__(self, *_: object) -> None:
+        global _runs, _limit
         with _lock:
             _runs -= 1
             if not _runs:

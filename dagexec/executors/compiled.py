@@ -11,7 +11,8 @@ import numpy as np
 import optree
 
 from dagexec.events import Events
-from dagexec.executors.blas import one_blas_thread
+from dagexec.executors.arena import private
+from dagexec.executors.blas import OneBlasThread
 from dagexec.executors.processes import Processes
 from dagexec.executors.serial import Serial
 from dagexec.executors.threads import Threads
@@ -63,16 +64,17 @@ class Compiled:
     def __init__(self, graph: Graph, executor: str, workers: int | None, events: bool | Events) -> None:
         if executor not in CHOICES:
             raise ValueError(f"executor is {executor!r}; it can be {', '.join(CHOICES)}")
-        if workers is not None and workers < 1:
-            raise ValueError(f"workers is {workers}; at least one is needed")
-        count = workers or available_cores()
+        if workers is not None and (workers < 1 or workers != int(workers)):
+            raise ValueError(f"workers is {workers}; it must be a whole number, at least one")
         self.graph = graph
         self.plan = plan(graph)
+        # More workers than tasks would only be started.
+        count = min(workers or available_cores(), max(1, len(self.plan.tasks)))
         self.executor = choose_executor(self.plan, count) if executor == "auto" else executor
         self.workers = 1 if self.executor == "serial" else count
         self._events = events
         self._execute = EXECUTORS[self.executor](self.plan, self.workers)
-        self._limit = one_blas_thread if self.plan.threaded_blas else nullcontext
+        self._limit = OneBlasThread if self.plan.threaded_blas else nullcontext
 
     def __call__(self, *args: Any) -> Any:
         """Run the graph on arguments of the structure, shapes and dtypes that it was traced with.
@@ -145,8 +147,10 @@ def _own(results: list[Any], arguments: list[Any]) -> list[Any]:
     for value in results:
         if isinstance(value, np.ndarray):
             owner = id(value) if value.base is None else _owner(value)
-            if owner in taken or not value.flags.writeable:
+            if not value.flags.writeable:
                 value = value.copy()
+            elif owner in taken:
+                value = private(value)  # with the same strides, as from every executor
             else:
                 taken.add(owner)
         owned.append(value)

@@ -104,6 +104,8 @@ class Pool:
             self._place_constants(plan)
             for number in range(1, workers + 1):
                 self._start(number)
+            for worker in self.workers:  # all are loading their modules by now
+                self._brief(worker)
         except BaseException:
             self.stop()
             raise
@@ -115,8 +117,8 @@ class Pool:
                 self.constants[slot] = encoded
                 self.pinned |= self.blocks(encoded)
 
-    def _start(self, number: int) -> None:
-        """Start a worker and send it the tasks."""
+    def _start(self, number: int) -> Worker:
+        """Start a worker."""
         ours, theirs = Pipe()
         inherited = (theirs.fileno(), self.arena.file)
         arguments = [*map(str, inherited), str(self.arena.size), *map(str, sys.path)]
@@ -131,10 +133,14 @@ class Pool:
             self.workers.append(worker)
             self._selector.register(ours, selectors.EVENT_READ, worker)
         theirs.close()
+        return worker
+
+    def _brief(self, worker: Worker) -> None:
+        """Send a worker the tasks, and what the others were told last."""
         try:
-            ours.send_bytes(self._tasks)
+            worker.connection.send_bytes(self._tasks)
             if self._told:
-                ours.send_bytes(self._told)
+                worker.connection.send_bytes(self._told)
         except ConnectionError:
             raise self.not_started(worker) from None
 
@@ -210,7 +216,7 @@ class Pool:
         worker.wait()
         if not worker.started:
             raise self.not_started(worker)
-        self._start(worker.number)
+        self._brief(self._start(worker.number))
         return lost
 
     def not_started(self, worker: Worker) -> RuntimeError:

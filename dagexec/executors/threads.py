@@ -88,8 +88,8 @@ class _Run:
             except BaseException as error:
                 if log is not None:
                     log.note("error", task, worker)
+                self.stop(error)  # first, whatever the error may do
                 plan.blame(task, error)
-                self.stop(error)
                 return
             task = self.next_task(task, worker)
 

@@ -40,7 +40,7 @@ from dagexec.events import held_bytes
 from dagexec.executors.arena import Array, Memory, Placed
 from dagexec.executors.wire import decode, encode, pack, unpack
 from dagexec.ops.table import TABLE
-from dagexec.plan import Source
+from dagexec.plan import Source, add_note
 
 Task = tuple[Callable[..., Any], list[Source]]
 
@@ -163,7 +163,7 @@ def _pickled(error: BaseException) -> bytes:
     """An exception as it travels, its traceback a note; one that cannot travel becomes a RuntimeError."""
     frames = error.__traceback__.tb_next if error.__traceback__ else None  # without the worker's own
     text = "".join(traceback.format_exception(type(error), error, frames)).rstrip()
-    error.add_note(f"traceback in the worker process:\n{text}")
+    add_note(error, f"traceback in the worker process:\n{text}")
     try:
         data: bytes = cloudpickle.dumps(error)
         cloudpickle.loads(data)

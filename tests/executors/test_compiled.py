@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import weakref
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -202,7 +203,8 @@ def test_auto_stays_serial_for_small_or_narrow_graphs_and_takes_threads_for_wide
 
 
 def test_workers_default_to_the_cores():
-    assert dagexec.compile(dagexec.trace(lambda x: x)(1.0), "threads").workers == available_cores()
+    wide = dagexec.trace(lambda x: [x + number for number in range(available_cores())])(1.0)
+    assert dagexec.compile(wide, "threads").workers == available_cores()
 
 
 INTERRUPTED = """
@@ -266,3 +268,27 @@ def test_a_recorded_serial_run_keeps_the_order_of_the_graph():
     _, events = dagexec.run(graph, np.ones(3), executor="serial", events=True)
     order = [event.task for event in events if event.kind == "start"]
     assert order == list(dagexec.plan(graph).tasks)
+
+
+@dataclass(frozen=True)
+class FrozenError(Exception):
+    code: int
+
+
+def raise_frozen(*_: object) -> None:
+    raise FrozenError(7)
+
+
+@pytest.mark.parametrize("executor", LOCAL)
+def test_an_error_that_takes_no_attributes_arrives_with_its_note(executor):
+    node = Node(python_op(raise_frozen))
+    with pytest.raises(FrozenError) as caught:
+        dagexec.run(Graph([node], (), [node]), executor=executor, workers=2)
+    assert caught.value.code == 7
+    assert any("raise_frozen" in note for note in caught.value.__notes__)
+
+
+def test_no_more_workers_are_started_than_there_are_tasks():
+    compiled = dagexec.compile(dagexec.trace(lambda x: [x + 1, x * 2])(1.0), "threads", workers=10**6)
+    assert compiled.workers == 2
+    assert compiled(3.0) == [4.0, 6.0]
