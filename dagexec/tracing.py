@@ -64,8 +64,9 @@ def trace(fn: Callable[..., Any]) -> Callable[..., Graph]:
     """The function that records `fn` as a Graph, given example arguments.
 
     Arguments and result are pytrees (tuples, lists, dicts, dataclasses) of arrays and numbers; of the
-    examples only shapes and dtypes matter, and a Spec will do. Raises TracingError (a TypeError) where `fn`
-    asks for a value, ValueError and TypeError where shapes and dtypes do not fit, with the user's line.
+    examples only shapes and dtypes matter, and a Spec will do; a Python number has NumPy's dtype for it.
+    Raises TracingError (a TypeError) where `fn` asks for a value, ValueError and TypeError where shapes and
+    dtypes do not fit, with the user's line.
 
     >>> import numpy as np
     >>> trace(lambda p: p["w"] * 2 + p["b"])({"w": np.ones(3), "b": 1.0})

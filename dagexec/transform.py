@@ -154,7 +154,8 @@ def _differentiable(
 def jit(fn: Callable[..., Any], *, executor: str = "auto", workers: int | None = None) -> Callable[..., Any]:
     """`fn` traced and planned on the first call with each set of shapes and dtypes, then only run.
 
-    Arguments and result are pytrees of arrays and numbers. What else `fn` does (printing, reading a global)
+    Arguments and result are pytrees of arrays and numbers; a Python number among the arguments is an array of
+    NumPy's dtype for it (float64, int64). What else `fn` does (printing, reading a global)
     happens while tracing only. Within a trace it is simply called.
 
     >>> import numpy as np
