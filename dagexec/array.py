@@ -33,6 +33,7 @@ from dagexec.graph import (
     Scope,
     Spec,
     Where,
+    is_scalar_constant,
 )
 from dagexec.ops import TABLE
 
@@ -132,7 +133,7 @@ def record(op: Op, operands: Sequence[Any], params: Any = NO_PARAMS) -> Any:
         spec = op.infer(*specs, **params)
     except (ValueError, TypeError, IndexError) as error:
         raise _placed(error, f"{op.name} of {' and '.join(map(str, specs))}", trace.where) from None
-    if spec.__class__ is Spec and spec.shape == () and all(_is_scalar_constant(node) for node in nodes):
+    if spec.__class__ is Spec and spec.shape == () and all(is_scalar_constant(node) for node in nodes):
         return Array(trace.constant(op.kernel(np, **params)(*[node.params["value"] for node in nodes])))
     node = trace.add(op, nodes, params, spec)
     if spec.__class__ is Spec:
@@ -161,10 +162,6 @@ def naming_the_line(function: F, name: str = "") -> F:
             raise _placed(error, name) from None
 
     return cast(F, checked)
-
-
-def _is_scalar_constant(node: Node) -> bool:
-    return node.op is CONSTANT and node.spec.shape == ()
 
 
 def shape_of(x: Any) -> tuple[int, ...]:

@@ -30,7 +30,7 @@ import optree
 
 from dagexec import xp
 from dagexec.array import Array, Trace, at, recording
-from dagexec.graph import CONSTANT, ITEM, Graph, Node, Spec, method_of
+from dagexec.graph import ITEM, Graph, Node, Spec, is_scalar_constant, method_of
 from dagexec.ops.shape import SCATTER_ADD
 from dagexec.pytrees import flatten
 from dagexec.tracing import finish
@@ -210,7 +210,7 @@ def backward(graph: Graph, wrt: int | Sequence[int] = 0, *, cotangent: Any = Non
         trace.scalars = {
             (node.spec.dtype, node.params["value"].tobytes()): node
             for node in graph.nodes
-            if node.op is CONSTANT and node.spec.shape == ()
+            if is_scalar_constant(node)
         }
         seeds = _seeds(trace, graph, cotangent)
         gradients = [g.node for g in derive(trace, graph.nodes, seeds, targets)]

@@ -156,6 +156,11 @@ class Node:
         return f"<{self.name or self.op.name} {self.spec}>"
 
 
+def is_scalar_constant(node: Node) -> bool:
+    """Whether a node holds a single number: such are shared by all readers, and shown in their place."""
+    return node.op is CONSTANT and node.spec.shape == ()
+
+
 class Graph:
     """Nodes in topological order, with the inputs and outputs of the function they compute.
 
@@ -202,7 +207,7 @@ class Graph:
     def _lines(self) -> list[str]:
         names: dict[Node, str] = {}
         for number, node in enumerate(self.nodes):
-            if node.op is CONSTANT and node.spec.shape == ():
+            if is_scalar_constant(node):
                 names[node] = f"{node.params['value']}"
             else:
                 names[node] = node.name if node.op is INPUT and node.name else f"%{number}"
@@ -210,7 +215,7 @@ class Graph:
         lines = [f"{self.name}({arguments}):"]
         phase = "forward"
         for node in self.nodes:
-            if node.op is INPUT or (node.op is CONSTANT and node.spec.shape == ()):
+            if node.op is INPUT or is_scalar_constant(node):
                 continue
             if node.phase != phase:
                 phase = node.phase

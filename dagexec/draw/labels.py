@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from dagexec.graph import CONSTANT, INPUT, Node, Spec
+from dagexec.graph import INPUT, Node, Spec, is_scalar_constant
 
 LONGEST = 60  # characters of one line; a name may have ten thousand
 
@@ -74,11 +74,6 @@ def dims(spec: Any) -> str:
     return "×".join(map(str, spec.shape)) if isinstance(spec, Spec) else ""
 
 
-def is_inline(node: Node) -> bool:
-    """Whether the node is a scalar constant, written in its readers' labels."""
-    return node.op is CONSTANT and np.ndim(node.params["value"]) == 0
-
-
 def number(value: Any) -> str:
     """A scalar in few characters.
 
@@ -115,9 +110,9 @@ PARAMETERS: dict[str, Any] = {
 
 def operands(node: Node) -> str:
     """The scalar constants among the inputs, with holes for the others where their places matter."""
-    if not any(map(is_inline, node.inputs)):
+    if not any(map(is_scalar_constant, node.inputs)):
         return ""
-    words = [number(source.params["value"]) if is_inline(source) else HOLE for source in node.inputs]
+    words = [number(source.params["value"]) if is_scalar_constant(source) else HOLE for source in node.inputs]
     if len(words) == 2 and (words[0] == HOLE or node.op.name in COMMUTATIVE):
         words = [word for word in words if word != HOLE]
     return ", ".join(words)

@@ -24,7 +24,6 @@ from dagexec.draw.labels import (
     dims,
     element_label,
     gradient_name,
-    is_inline,
     op_label,
     op_name,
     printable,
@@ -32,7 +31,7 @@ from dagexec.draw.labels import (
     tooltip,
     value_label,
 )
-from dagexec.graph import CONSTANT, INPUT, ITEM, Graph, Node, Scope, Spec
+from dagexec.graph import CONSTANT, INPUT, ITEM, Graph, Node, Scope, Spec, is_scalar_constant
 
 Group = Any  # what the nodes of one box have in common; for a node drawn by itself, the node
 
@@ -131,7 +130,7 @@ class _View:
         seen_as: dict[Node, tuple[Node, ...]] = {}
         for node in graph.nodes:
             reads = tuple(value for source in node.inputs for value in seen_as[source])
-            if is_inline(node):
+            if is_scalar_constant(node):
                 seen_as[node] = ()
             elif scalar and not is_scalar(node):
                 seen_as[node] = reads
