@@ -120,7 +120,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     """The rows as text."""
     titles = ("trace and derive", "plan", "serial run", "bare NumPy", "run − bare")
     lines = [
-        f"{'µs a node, median [quartiles]':<38}{'nodes':>7}" + "".join(f"{title:>20}" for title in titles)
+        f"{'µs a node, median [quartiles]':<38}{'nodes':>8}" + "".join(f"{title:>22}" for title in titles)
     ]
     for row in rows:
         cells = [
@@ -128,5 +128,5 @@ def table(rows: list[dict[str, Any]]) -> str:
             for key in ("trace_and_derive_us", "plan_us", "serial_us", "bare_numpy_us")
         ]
         cells.append(f"{row['overhead_us']:.2f}")
-        lines.append(f"{row['workload']:<38}{row['nodes']:>7}" + "".join(f"{cell:>20}" for cell in cells))
+        lines.append(f"{row['workload']:<38}{row['nodes']:>8}" + "".join(f"{cell:>22}" for cell in cells))
     return "\n".join(lines)

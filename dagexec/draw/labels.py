@@ -1,8 +1,8 @@
 """What a picture says about a node: short labels, tooltips, and text made safe for DOT.
 
 A label is one short line, `matmul 32×128`; scalar constants stand in the label of the node that reads them,
-`multiply 2`; everything else is in the tooltip. Names are user input, so text is data: `quoted` is the one
-door through which any text enters a DOT file, and what cannot be printed is shown by its escape.
+`multiply(·, 2)`; everything else is in the tooltip. Names are user input, so text is data: `quoted` is the
+one door through which any text enters a DOT file, and what cannot be printed is shown by its escape.
 
 >>> quoted('a "b" <i>' + chr(10))
 '"a \\\\"b\\\\" <i>\\\\\\\\n"'
@@ -37,7 +37,6 @@ SYMBOLS = {
     "square": "x²",
     "sqrt": "√",
 }
-COMMUTATIVE = {"add", "multiply", "maximum", "minimum", "equal", "not_equal"}
 HOLE = "·"  # where a value comes in over an edge
 
 
@@ -108,23 +107,21 @@ PARAMETERS: dict[str, Any] = {
 }
 
 
-def operands(node: Node) -> str:
-    """The scalar constants among the inputs, with holes for the others where their places matter."""
+def applied(node: Node, scalar: bool) -> str:
+    """The op, applied to its scalar constants, with holes for its other inputs: `multiply(·, 2)`, `· × 2`."""
+    symbol = SYMBOLS.get(node.op.name) if scalar else None
+    name = printable(symbol or node.op.name)
     if not any(map(is_scalar_constant, node.inputs)):
-        return ""
+        return name
     words = [number(source.params["value"]) if is_scalar_constant(source) else HOLE for source in node.inputs]
-    if len(words) == 2 and (words[0] == HOLE or node.op.name in COMMUTATIVE):
-        words = [word for word in words if word != HOLE]
-    return ", ".join(words)
+    return f" {name} ".join(words) if symbol and len(words) == 2 else f"{name}({', '.join(words)})"
 
 
 def op_label(node: Node, *, scalar: bool = False, shape: bool = True) -> str:
     """Name, constants and shape of one operation; among scalars the usual sign instead of the name."""
-    name = SYMBOLS.get(node.op.name, node.op.name) if scalar else node.op.name
     tell = PARAMETERS.get(node.op.name)
     words = [
-        printable(name),
-        operands(node),
+        applied(node, scalar),
         tell(**node.params) if tell else "",
         dims(node.spec) if shape else "",
     ]

@@ -89,7 +89,7 @@ def test_items_are_not_drawn_and_arrows_pass_through_them():
 def test_scalar_constants_stand_in_their_readers_labels():
     graph = dagexec.trace(lambda x: 1 - 2 * x)(np.ones((4, 5)))
     labels, _, _ = parsed(graph, level="ops")
-    assert sorted(labels.values()) == ["multiply 2 4×5", "subtract 1, · 4×5", "x 4×5"]
+    assert sorted(labels.values()) == ["multiply(2, ·) 4×5", "subtract(1, ·) 4×5", "x 4×5"]
 
 
 def test_forward_and_backward_stand_apart():
