@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from bench import overhead
-from dagexec.timing import machine
+from dagexec.timing import machine, machine_line
 
 BENCHMARKS: dict[str, tuple[Callable[[], list[dict[str, Any]]], Callable[[list[dict[str, Any]]], str]]] = {
     "overhead": (overhead.measure, overhead.table),
@@ -26,10 +26,7 @@ def main(name: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"benchmark": name, "machine": machine(), "rows": rows}, indent=2))
         return
-    about = machine()
-    click.echo(
-        f"{about['processor']}, {about['cores']} cores, Python {about['python']}, NumPy {about['numpy']}"
-    )
+    click.echo(machine_line())
     click.echo(table(rows))
 
 

@@ -32,6 +32,7 @@ from dagexec import xp
 from dagexec.array import Array, Trace, at, recording
 from dagexec.graph import ITEM, Graph, Node, Spec, is_scalar_constant, method_of
 from dagexec.ops.shape import SCATTER_ADD
+from dagexec.ops.table import as_tuple
 from dagexec.pytrees import flatten
 from dagexec.tracing import finish
 
@@ -198,7 +199,7 @@ def backward(graph: Graph, wrt: int | Sequence[int] = 0, *, cotangent: Any = Non
     (9.0, 6.0)
     """
     arguments: Any = optree.tree_unflatten(graph.in_tree, graph.inputs)
-    numbers = (wrt,) if isinstance(wrt, int) else tuple(wrt)
+    numbers = as_tuple(wrt)
     for number in numbers:
         if not 0 <= number < len(arguments):
             raise ValueError(f"wrt={number}: the graph has {len(arguments)} arguments, counted from 0")

@@ -24,8 +24,6 @@ import numpy as np
 from dagexec.files import written_whole
 from dagexec.graph import Graph
 
-KINDS = ("ready", "start", "end", "free", "error")
-
 
 class Event(NamedTuple):
     """One thing that happened: `time` in seconds of the monotonic clock, `bytes` of the value it is about.
@@ -56,6 +54,14 @@ class Events:
         """Append a ready event for each of `tasks`, which `worker` has made ready."""
         for task in tasks:
             self.note("ready", task, worker)
+
+    def note_done(
+        self, made_ready: Iterable[int], dead: Iterable[int], values: list[Any], worker: int
+    ) -> None:
+        """Append what follows from a task's end on `worker`: who is ready now, whose value is dropped."""
+        self.note_ready(made_ready, worker)
+        for slot in dead:
+            self.note("free", slot, worker, values[slot])
 
     @property
     def begin(self) -> float:

@@ -137,6 +137,12 @@ def machine() -> dict[str, Any]:
     }
 
 
+def machine_line() -> str:
+    """The machine in a line, for people: processor, cores, Python, NumPy."""
+    about = machine()
+    return f"{about['processor']}, {about['cores']} cores; Python {about['python']}, NumPy {about['numpy']}"
+
+
 def _processor() -> str:
     if os.path.exists("/proc/cpuinfo"):
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:

@@ -123,8 +123,7 @@ def _recorded_vjp(
 def _differentiable(
     recording: Trace, args: tuple[Any, ...], argnums: Argnums
 ) -> tuple[list[Any], list[Node], optree.PyTreeSpec, int]:
-    """The arguments with fresh nodes for those in `argnums`; these, their structure, their place in the
-    trace.
+    """The arguments with fresh nodes for those in `argnums`; these nodes, their structure and their place.
 
     Fresh, because the function may also reach the same array by another way (a closure), and the derivative
     is for this argument alone.
@@ -135,10 +134,9 @@ def _differentiable(
             raise ValueError(f"argnums={argnums}: there are {len(args)} arguments, counted from 0")
     if len({number % len(args) for number in numbers}) < len(numbers):
         raise ValueError(f"argnums={argnums} names an argument twice")
-    chosen = (
-        args[argnums] if isinstance(argnums, int | np.integer) else tuple(args[number] for number in numbers)
-    )
-    leaves, structure = flatten(chosen)
+    single = isinstance(argnums, int | np.integer)
+    chosen = tuple(args[number] for number in numbers)
+    leaves, structure = flatten(chosen[0] if single else chosen)
     for leaf in leaves:
         require_float(leaf_spec(leaf, f"argument {argnums}"), f"argument {argnums}")
     sources = [as_nodes(recording, (leaf,))[0] for leaf in leaves]
@@ -146,7 +144,7 @@ def _differentiable(
     targets = [recording.add(ALIAS, (source,), {}, source.spec) for source in sources]
     fresh = optree.tree_unflatten(structure, [Array(node) for node in targets])
     new_args = list(args)
-    for number, value in zip(numbers, (fresh,) if isinstance(argnums, int | np.integer) else fresh):
+    for number, value in zip(numbers, (fresh,) if single else fresh):
         new_args[number] = value
     return new_args, targets, structure, start
 

@@ -137,3 +137,8 @@ def test_an_argument_named_twice_and_a_result_of_several_arrays_are_errors():
         grad(lambda x, y: x * y, argnums=(0, -2))(1.0, 2.0)
     with pytest.raises(TypeError, match="tree of 2 arrays"):
         grad(lambda x: (x, x))(1.0)
+
+
+def test_no_argument_number_at_all_is_an_error():
+    with pytest.raises(TypeError):
+        grad(lambda x: x, argnums=None)(1.0)

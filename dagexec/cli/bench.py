@@ -24,7 +24,7 @@ from dagexec.cli.program import (
 )
 from dagexec.executors import CHOICES
 from dagexec.graphfile import graph_of, load
-from dagexec.timing import Comparison, Times, compare, machine
+from dagexec.timing import Comparison, Times, compare, machine, machine_line
 
 PARALLEL = [name for name in CHOICES if name != "serial"]
 
@@ -76,11 +76,8 @@ def bench(
         )
         return
     _print_table(found)
-    where = machine()
-    click.echo(
-        f"{where['processor']}, {where['cores']} cores; Python {where['python']}, NumPy {where['numpy']}"
-    )
-    click.echo(f"BLAS: {where['blas']}, one thread for each worker")
+    click.echo(machine_line())
+    click.echo(f"BLAS: {machine()['blas']}, one thread for each worker")
 
 
 def _print_table(found: dict[Path, Comparison]) -> None:

@@ -170,9 +170,8 @@ def compile(
     """Plan a graph for many runs.
 
     `executor` is "serial", "threads", "processes" or "auto" (serial or threads, by estimated costs);
-    `workers`
-    defaults to the number of cores. Results have the same bits on every executor. Raises ValueError for an
-    unknown executor or no workers.
+    `workers` defaults to the number of cores. Results have the same bits on every executor. Raises
+    ValueError for an unknown executor or no workers.
 
     >>> import dagexec
     >>> double = dagexec.compile(dagexec.trace(lambda x: x * 2)(1.0))

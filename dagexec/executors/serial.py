@@ -53,9 +53,8 @@ class Serial:
                 raise
             log.note("end", task, 0, values[task])
             made_ready, dead = schedule.done(task)
-            log.note_ready(made_ready, 0)
+            log.note_done(made_ready, dead, values, 0)
             for slot in dead:
-                log.note("free", slot, 0, values[slot])
                 values[slot] = None
         return values
 

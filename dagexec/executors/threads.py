@@ -112,12 +112,9 @@ class _Run:
     def report(self, task: int, worker: int) -> None:
         """Tell the schedule that a task is done, and drop the values that are dead."""
         made_ready, dead = self.schedule.done(task)
-        log = self.log
-        if log is not None:
-            log.note_ready(made_ready, worker)
+        if self.log is not None:
+            self.log.note_done(made_ready, dead, self.values, worker)
         for slot in dead:
-            if log is not None:
-                log.note("free", slot, worker, self.values[slot])
             self.values[slot] = None
 
     def stop(self, error: BaseException) -> None:

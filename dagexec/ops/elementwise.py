@@ -60,12 +60,10 @@ def _unary(name: str, vjp: Rule | None, doc: str, *, cost: float = 1.0, onnx: st
 
 
 # --- arithmetic ---------------------------------------------------------------------------------------
-ADD = ufunc("add", lambda xp, g, y, a, b: g, lambda xp, g, y, a, b: g, onnx="Add", doc="a + b")
-SUBTRACT = ufunc("subtract", lambda xp, g, y, a, b: g, lambda xp, g, y, a, b: -g, onnx="Sub", doc="a − b")
-MULTIPLY = ufunc(
-    "multiply", lambda xp, g, y, a, b: g * b, lambda xp, g, y, a, b: g * a, onnx="Mul", doc="a × b"
-)
-DIVIDE = ufunc(
+ufunc("add", lambda xp, g, y, a, b: g, lambda xp, g, y, a, b: g, onnx="Add", doc="a + b")
+ufunc("subtract", lambda xp, g, y, a, b: g, lambda xp, g, y, a, b: -g, onnx="Sub", doc="a − b")
+ufunc("multiply", lambda xp, g, y, a, b: g * b, lambda xp, g, y, a, b: g * a, onnx="Mul", doc="a × b")
+ufunc(
     "divide",
     lambda xp, g, y, a, b: g / b,
     lambda xp, g, y, a, b: -g * y / b,
@@ -82,7 +80,7 @@ ufunc(
     onnx="Mod",
     doc="a − b ⌊a / b⌋, with the sign of b",
 )
-POW = ufunc(
+ufunc(
     "pow",
     lambda xp, g, y, a, b: g * b * a ** xp.where(xp.equal(b, 0), 1, b - 1),
     # 0 ** b is flat in b where it is defined: log 0 must not make it NaN.
@@ -201,7 +199,7 @@ def _where_spec(condition: Spec, a: Spec, b: Spec) -> Spec:
     return Spec(broadcast_shapes(condition.shape, a.shape, b.shape), np.result_type(a.dtype, b.dtype))
 
 
-WHERE = declare(
+declare(
     Op(
         "where",
         _where_spec,
@@ -222,7 +220,7 @@ def _clip_spec(x: Spec, low: Spec, high: Spec) -> Spec:
     return Spec(broadcast_shapes(x.shape, low.shape, high.shape), dtype)
 
 
-CLIP = declare(
+declare(
     Op(
         "clip",
         _clip_spec,
@@ -249,7 +247,7 @@ def _astype_kernel(xp: Any, dtype: np.dtype[Any]) -> Any:
     return lambda x: xp.asarray(x).astype(dtype)
 
 
-ASTYPE = declare(
+declare(
     Op(
         "astype",
         lambda x, dtype: Spec(x.shape, dtype),

@@ -45,7 +45,7 @@ def _matmul_vjp_b(xp: Any, g: Any, y: Any, a: Any, b: Any) -> Any:
     return result[..., 0] if b.ndim == 1 else result
 
 
-MATMUL = declare(
+declare(
     Op(
         "matmul",
         _matmul_spec,

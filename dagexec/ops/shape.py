@@ -66,48 +66,48 @@ def _inverse(axes: Shape) -> Shape:
     return tuple(sorted(range(len(axes)), key=axes.__getitem__))
 
 
-RESHAPE = _move(
+_move(
     "reshape",
     _reshape_spec,
     lambda xp, g, y, x, shape: xp.reshape(g, x.shape),
     "the same elements in another shape",
     onnx="Reshape",
 )
-BROADCAST_TO = _move(
+_move(
     "broadcast_to",
     _broadcast_spec,
     lambda xp, g, y, x, shape: g,  # the derivation sums over what was broadcast
     "repeated along new axes and those of length one",
     onnx="Expand",
 )
-PERMUTE_DIMS = _move(
+_move(
     "permute_dims",
     lambda x, axes: Spec(tuple(x.shape[number] for number in axes), x.dtype),
     lambda xp, g, y, x, axes: xp.permute_dims(g, _inverse(axes)),
     "axes in another order",
     onnx="Transpose",
 )
-EXPAND_DIMS = _move(
+_move(
     "expand_dims",
     _expand_spec,
     lambda xp, g, y, x, axis: xp.reshape(g, x.shape),
     "new axes of length one",
     onnx="Unsqueeze",
 )
-SQUEEZE = _move(
+_move(
     "squeeze",
     _squeeze_spec,
     lambda xp, g, y, x, axis: xp.reshape(g, x.shape),
     "without axes of length one",
     onnx="Squeeze",
 )
-FLIP = _move(
+_move(
     "flip",
     lambda x, axis: x,
     lambda xp, g, y, x, axis: xp.flip(g, axis=axis),
     "elements in reverse order",
 )
-ROLL = _move(
+_move(
     "roll",
     lambda x, shift, axis: x,
     lambda xp, g, y, x, shift, axis: xp.roll(g, tuple(-n for n in shift), axis=axis),
@@ -152,7 +152,7 @@ def _join_kernel(name: str) -> Any:
     return kernel
 
 
-CONCAT = declare(
+declare(
     Op(
         "concat",
         _concat_spec,
@@ -164,7 +164,7 @@ CONCAT = declare(
         doc="arrays joined along an axis they have",
     )
 )
-STACK = declare(
+declare(
     Op(
         "stack",
         _stack_spec,
@@ -188,7 +188,7 @@ def _split_kernel(xp: Any, sections: Shape, axis: int) -> Any:
     return lambda x: tuple(xp.split(x, sections, axis=axis))
 
 
-SPLIT = declare(
+declare(
     Op(
         "split",
         _split_spec,
@@ -200,7 +200,7 @@ SPLIT = declare(
         doc="pieces of an array, cut along an axis",
     )
 )
-UNSTACK = declare(
+declare(
     Op(
         "unstack",
         lambda x, axis: (Spec(x.shape[:axis] + x.shape[axis + 1 :], x.dtype),) * x.shape[axis],
@@ -245,7 +245,7 @@ def _getitem_vjp(xp: Any, g: Any, y: Any, x: Any, *arrays: Any, index: tuple[Any
     return (xp.scatter_add(g, *arrays, shape=x.shape, indices=(index,)), *[None for _ in arrays])
 
 
-GETITEM = declare(
+declare(
     Op(
         "getitem",
         _getitem_spec,

@@ -50,9 +50,7 @@ def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def as_tuple(value: Any) -> tuple[Any, ...]:
-    """One number as a tuple of it, several as they are, None as none."""
-    if value is None:
-        return ()
+    """One number as a tuple of it, several as they are."""
     return (value,) if isinstance(value, int | np.integer) else tuple(value)
 
 

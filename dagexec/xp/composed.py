@@ -10,7 +10,7 @@ import numpy as np
 
 from dagexec.array import Array, call, shape_of
 from dagexec.ops import TABLE
-from dagexec.ops.table import one_axis
+from dagexec.ops.table import as_tuple, one_axis
 from dagexec.xp.computing import FUNCTIONS, Axis
 from dagexec.xp.moving import (
     broadcast_to,
@@ -72,7 +72,7 @@ def repeat(x: Any, repeats: int | Sequence[int], axis: int | None = None) -> Any
 
 def tile(x: Any, repetitions: int | Sequence[int]) -> Any:
     """The whole array so many times along each axis."""
-    counts = (repetitions,) if isinstance(repetitions, int | np.integer) else tuple(repetitions)
+    counts = as_tuple(repetitions)
     ndim = max(len(counts), len(shape_of(x)))
     counts = (1,) * (ndim - len(counts)) + tuple(operator.index(count) for count in counts)
     shape = (1,) * (ndim - len(shape_of(x))) + shape_of(x)

@@ -79,7 +79,7 @@ def moveaxis(x: Any, source: Axis, destination: Axis) -> Any:
 
 def expand_dims(x: Any, axis: Axis = 0) -> Any:
     """New axes of length one at the positions `axis` of the result."""
-    count = 1 if isinstance(axis, int | np.integer) else len(axis or ())
+    count = len(as_tuple(axis))
     return call(TABLE["expand_dims"], x, axis=normalize_axes(axis if count else (), len(shape_of(x)) + count))
 
 
