@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 import dagexec
-from dagexec.executors.blas import OneBlasThread
+from dagexec.executors.blas import BlasThreads
 from dagexec.graphfile import load
 from dagexec.pytrees import flatten
 from dagexec.timing import Times, take_turns
@@ -49,12 +49,12 @@ def workloads() -> dict[str, tuple[Callable[..., Any], tuple[Any, ...]]]:
 
 def bare_calls(plan: dagexec.Plan, args: list[Any]) -> list[tuple[Callable[..., Any], Any]]:
     """Each task's function with its input arrays, all computed beforehand."""
-    values = list(plan.start)
+    values = plan.values()
     for slot, value in zip(plan.inputs, args):
         values[slot] = value
     calls = []
     for task in plan.tasks:
-        inputs = plan.fetch[task](values)
+        inputs = [values[slot] for slot in plan.sources[task]]
         values[task] = plan.functions[task](*inputs)
         calls.append((plan.functions[task], tuple(inputs)))
     return calls
@@ -88,7 +88,7 @@ def _row(name: str, fn: Callable[..., Any], args: tuple[Any, ...]) -> dict[str, 
     nodes, tasks = len(graph), len(compiled.plan.tasks)
     times = max(1, TASKS_A_ROUND // tasks)
     gc.collect()
-    with OneBlasThread():
+    with BlasThreads(1):
         measured = take_turns(
             [
                 repeated(lambda: dagexec.trace(fn)(*args).backward(), times),

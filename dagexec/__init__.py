@@ -13,10 +13,12 @@
 from dagexec import backward, draw, xp  # the first two also give Graph its methods
 from dagexec.array import TracingError
 from dagexec.events import Event, Events
-from dagexec.executors import Compiled, compile, run
+from dagexec.executors import Compiled, Failure, Handle, TasksFailed, compile, run, submit
 from dagexec.graph import Graph, Node, Op, Spec
+from dagexec.interop import from_dask, from_networkx, get
 from dagexec.plan import Plan, plan
 from dagexec.rewrite import scalarize
 from dagexec.schedule import Schedule
+from dagexec.tasks import task
 from dagexec.tracing import block, scope, trace
 from dagexec.transform import grad, jit, value_and_grad, vjp

@@ -158,7 +158,7 @@ class Node:
 
 def is_scalar_constant(node: Node) -> bool:
     """Whether a node holds a single number: such are shared by all readers, and shown in their place."""
-    return node.op is CONSTANT and node.spec.shape == ()
+    return node.op is CONSTANT and node.spec is not None and node.spec.shape == ()
 
 
 class Graph:

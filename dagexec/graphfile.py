@@ -1,7 +1,8 @@
 """Graph files: any Python file with a function `build(...)` that says what to compute and on what.
 
-`build` returns `(fn, args)`, array code and the tuple of arguments to call it with, or a `Training`. Its
-parameters are what may be changed from outside, as text: `convert` turns `"64,32,1"` into the tuple that the
+`build` returns `(fn, args)`, array code and the tuple of arguments to call it with, or a `Training`, or a DAG
+of plain callables: a dictionary in Dask's form, a networkx.DiGraph (either may come with the keys that are
+wanted, `(dictionary, keys)`), what `@task` functions return, or a Graph. Its parameters are what may be changed from outside, as text: `convert` turns `"64,32,1"` into the tuple that the
 annotation (or else the default) asks for. What the user gave wrong, such as a file without `build` or a
 parameter that it does not have, is a `GraphFileError`; an error in the file's own code stays what it is.
 
@@ -29,17 +30,22 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
+from graphlib import CycleError
 from os import PathLike
 from pathlib import Path
 from types import ModuleType, NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 import cloudpickle
+import networkx as nx
 import optree
 
 from dagexec.backward import backward
 from dagexec.graph import Graph, reachable
+from dagexec.interop import from_dask, from_networkx
 from dagexec.pytrees import flatten
+from dagexec.tasks import Deferred
+from dagexec.tasks import graph_of as graph_of_tasks
 from dagexec.tracing import trace
 from dagexec.training import Training
 
@@ -70,11 +76,12 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What `build` returned: array code with its arguments, or a training whose step that is."""
+    """What `build` returned: array code with its arguments, or a training whose step that is, or a DAG."""
 
-    fn: Callable[..., Any]
+    fn: Callable[..., Any] | None
     args: tuple[Any, ...]
     training: Training | None = None
+    dag: Graph | None = None  # of plain callables; then there is no `fn`, and there are no `args`
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +119,7 @@ class GraphFile:
         return arguments
 
     def built(self, texts: Mapping[str, str]) -> Built:
-        """The result of `build`; GraphFileError if it is neither `(fn, args)` nor a Training."""
+        """The result of `build`; GraphFileError if it is nothing that can be run."""
         arguments = self.arguments(texts)
         with _running(self.path):
             result = self.build(**arguments)
@@ -121,10 +128,45 @@ class GraphFile:
         match result:
             case (fn, args) if callable(fn) and isinstance(args, tuple | list):
                 return Built(fn, tuple(args))
+        dag = _dag(result, self.path)
+        if dag is not None:
+            return Built(None, (), None, dag)
         raise GraphFileError(
             f"build of {self.path} returns {_outline(result)}, but it must return (fn, args), "
-            "a function and the tuple of its arguments, or a dagexec.training.Training"
+            "a function and the tuple of its arguments, or a dagexec.training.Training, or a DAG of callables: "
+            "a dictionary, a networkx.DiGraph, what a @task function returns, or a Graph"
         )
+
+
+# --- DAGs of plain callables ----------------------------------------------------------------------------
+def _dag(result: Any, path: Path) -> Graph | None:
+    """The graph of plain callables that `build` returned; None if it returned none."""
+    wanted = None
+    match result:
+        case (Mapping() | nx.DiGraph() as graph, keys):
+            wanted = keys
+        case _:
+            graph = result
+    try:
+        leaves = optree.tree_leaves(graph, none_is_leaf=True)
+        if leaves and set(map(type, leaves)) == {Deferred}:
+            return graph_of_tasks(graph)
+        if isinstance(graph, Mapping):
+            return from_dask(graph, wanted)
+        if isinstance(graph, nx.DiGraph):
+            return from_networkx(graph, wanted)
+    except CycleError as error:
+        members = " → ".join(map(repr, error.args[1]))
+        raise GraphFileError(f"the graph that {path} builds has a cycle: {members}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise GraphFileError(f"the graph that {path} builds cannot be read: {error.args[0]}") from error
+    if isinstance(graph, Graph):
+        if graph.inputs:
+            raise GraphFileError(
+                f"build of {path} returns a graph with inputs, but no arguments: return (fn, args)"
+            )
+        return graph
+    return None
 
 
 # --- loading --------------------------------------------------------------------------------------------
@@ -308,11 +350,14 @@ def _outline(value: Any) -> str:
 def graph_of(built: Built, forward_only: bool = False) -> Graph:
     """The graph of what was built: with gradients for the first argument if the result is a real scalar.
 
-    That of a training is its step, and with `forward_only` what the loss depends on.
+    That of a training is its step, and with `forward_only` what the loss depends on. A DAG is its own.
     """
     if built.training is not None:
         step = built.training.graph()
         return _loss_alone(step) if forward_only else step
+    if built.fn is None:
+        assert built.dag is not None
+        return built.dag
     graph = trace(built.fn)(*built.args)
     return graph if forward_only or not has_gradient(graph) else backward(graph)
 

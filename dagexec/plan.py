@@ -3,15 +3,19 @@
 Each node of the graph has a number, its position, which is also the number of the slot its value is kept in
 and, if there is something to compute, of its task. A plan is a set of flat lists indexed by that number:
 
-- `functions[n](*fetch[n](values))` computes task `n` from the list of values;
-- `unmet[n]` counts the edges from other tasks into `n`, `successors[n]` are the tasks it leads to (twice, if
-  it is read twice), so that counting down tells when a task is ready;
+- `functions[n]` computes task `n` from the values of the slots `sources[n]`;
+- `successors[n]` are the tasks that read slot `n` (twice, if one reads it twice), and `unmet[n]` counts the
+  edges from other tasks into `n`, so that counting down tells when a task is ready;
 - `readers[n]` counts all who read the value of `n`, so that counting down tells when it can be dropped; a
   result of the graph has one reader more, the caller;
-- `rank[n]` orders the tasks by urgency: the longest path to the end first, by estimated seconds.
+- `rank[n]` orders the tasks by urgency: the longest path to the end first, by measured or estimated seconds.
 
 Arguments and constants are there from the start and have no task. Nor has an `item` of a node with several
-results: whoever reads it fetches it from that node's slot.
+results: whoever reads it picks it from that node's value. What not every run needs (readers, costs, ranks) is
+worked out when it is first asked for.
+
+`plan(graph)` plans a Graph. `lay_out(...)` makes a plan of plain functions, without a node for each: a
+million of them are planned in a second, and `plan.graph` is there once somebody asks for it.
 
 >>> import numpy as np
 >>> from dagexec.tracing import trace
@@ -23,18 +27,20 @@ results: whoever reads it fetches it from that node's slot.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
-from dagexec.graph import CONSTANT, INPUT, ITEM, Graph, Node
-from dagexec.ops import bytes_moved, operations
+from dagexec.graph import CONSTANT, INPUT, ITEM, Graph, Node, Op, Spec
+from dagexec.ops import bytes_moved, operations, python_op
 
-Source = tuple[int, int | None]  # a slot, and the item of it that is read (None: all)
+Function = Callable[..., Any]
+Output = tuple[int, int | None]  # a slot, and the item of it that is meant (None: all)
 
 # A node's time, estimated from its row of the op table: the call, the arithmetic, the memory traffic.
 SECONDS_PER_CALL = 0.7e-6
@@ -45,43 +51,151 @@ SECONDS_PER_BYTE = 0.1e-9
 BLAS_THREADS_FROM = 10_000.0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Plan:
-    """The flat lists that executors work on; the module's docstring says what each holds."""
+    """The flat lists that executors work on; the module's docstring says what each holds.
 
-    graph: Graph
-    tasks: tuple[int, ...]  # in topological order
-    start: tuple[Any, ...]  # the values before a run: constants, None elsewhere
-    inputs: tuple[int, ...]
-    outputs: tuple[Source, ...]
-    functions: list[Callable[..., Any]]
-    fetch: list[Callable[[list[Any]], Sequence[Any]]]
+    `labels` names the slots in messages where there was no graph to begin with. `members` is there for a
+    coarse plan: the nodes that a task computes, in their order. `costs` are measured seconds, `priority`
+    hints that come before the longest path.
+    """
+
+    tasks: Sequence[int]  # in topological order
+    functions: list[Function | None]
     sources: list[tuple[int, ...]]
-    unmet: list[int]
     successors: list[tuple[int, ...]]
-    readers: list[int]
-    seconds: list[float]
-    rank: list[int]
-    by_rank: tuple[int, ...]  # the task of each rank
-    threaded_blas: bool  # may BLAS use threads of its own for some task?
+    unmet: list[int]
+    constants: Mapping[int, Any]
+    inputs: tuple[int, ...]
+    outputs: tuple[Output, ...]
+    origin: Graph | None = None
+    labels: Sequence[Any] | None = None
+    members: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    costs: list[float] | None = None
+    priority: Mapping[int, float] = field(default_factory=dict)
 
-    @property
+    def values(self) -> list[Any]:
+        """The list of values as it is before a run: constants, None elsewhere."""
+        values: list[Any] = [None] * len(self.functions)
+        for slot, value in self.constants.items():
+            values[slot] = value
+        return values
+
+    @cached_property
+    def fetch(self) -> list[Callable[[list[Any]], Sequence[Any]] | None]:
+        """For each task that reads several slots, the function that takes them out of the list of values."""
+        return [itemgetter(*slots) if len(slots) > 1 else None for slots in self.sources]
+
+    @cached_property
+    def readers(self) -> list[int]:
+        """For each slot the number of those who read its value."""
+        readers = list(map(len, self.successors))
+        for slot, _ in self.outputs:
+            readers[slot] += 1
+        return readers
+
+    @cached_property
+    def drops(self) -> list[tuple[int, ...]]:
+        """For each task the slots that it may be the last to need: what it reads, and itself if unread."""
+        unread = [task for task in self.tasks if not self.readers[task]]
+        if not unread:
+            return self.sources
+        drops = self.sources.copy()
+        for task in unread:
+            drops[task] += (task,)
+        return drops
+
+    @cached_property
+    def seconds(self) -> list[float]:
+        """For each task what it takes on one worker, measured or estimated; 0 for what is no task."""
+        if self.costs is not None:
+            return self.costs
+        seconds = [0.0] * len(self.functions)
+        for task in self.tasks:
+            members = self.members.get(task, (task,))
+            seconds[task] = sum([self._estimated(member) for member in members])
+        return seconds
+
+    def _estimated(self, task: int) -> float:
+        return SECONDS_PER_CALL if self.origin is None else estimated_seconds(self.origin.nodes[task])
+
+    @cached_property
+    def rank(self) -> list[int]:
+        """Each task's place in the order of urgency; -1 for what is no task."""
+        rank = [-1] * len(self.functions)
+        for position, task in enumerate(self.by_rank):
+            rank[task] = position
+        return rank
+
+    @cached_property
+    def by_rank(self) -> list[int]:
+        """The tasks in the order of urgency: by priority, then by the longest path that starts with them."""
+        longest = longest_paths(self.tasks, self.successors, self.seconds)
+        hint = self.priority.get
+        return sorted(self.tasks, key=lambda task: (-hint(task, 0.0), -longest[task], task))
+
+    @cached_property
     def roots(self) -> list[int]:
         """The tasks that wait for no other."""
-        return [task for task in self.tasks if not self.unmet[task]]
+        unmet = self.unmet
+        return [task for task in self.tasks if not unmet[task]]
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The graph that this is the plan of."""
+        return _graph_of(self) if self.origin is None else self.origin
+
+    @cached_property
+    def threaded_blas(self) -> bool:
+        """May BLAS use threads of its own for some task?"""
+        return self.origin is None or any(map(_may_thread, self.origin.nodes))
+
+    @cached_property
+    def has_python(self) -> bool:
+        """Is there a plain Python callable among the tasks, of which nothing is known?"""
+        return self.origin is None or any(node.op.family == "python" for node in self.origin.nodes)
+
+    def key(self, task: int) -> Any:
+        """What a user calls a task in options and reports: its label, else its number."""
+        return task if self.labels is None else self.labels[task]
+
+    def name(self, task: int) -> str:
+        """What a task is called: its label, or the name or op of its node."""
+        if self.labels is not None:
+            return str(self.labels[task])
+        node = self.graph.nodes[task]
+        return node.name or node.op.name
 
     def describe(self, task: int) -> str:
         """Op, input shapes, scope and user's line of a task, for messages."""
+        if self.labels is not None:
+            return f"task {self.labels[task]!r}"
         node = self.graph.nodes[task]
         shapes = ", ".join(str(source.spec) for source in node.inputs if source.spec is not None)
         scope = f" in {'/'.join(node.scope)}" if node.scope else ""
         place = f", at {node.where[0]}:{node.where[1]}" if node.where else ""
         phase = "" if node.phase == "forward" else f" ({node.phase})"
-        return f"node %{task} {node.name or node.op.name}({shapes}){phase}{scope}{place}"
+        return f"node %{task} {self.name(task)}({shapes}){phase}{scope}{place}"
 
     def blame(self, task: int, error: BaseException) -> None:
         """Add a note to `error` that says which task raised it."""
-        add_note(error, f"raised by {self.describe(task)}")
+        if task not in self.members:  # the member that failed is named where it ran
+            add_note(error, f"raised by {self.describe(task)}")
+
+
+class Picking:
+    """A function of which some arguments come as tuples that it takes one item of."""
+
+    __slots__ = ("function", "items")
+
+    def __init__(self, function: Function, items: tuple[int | None, ...]) -> None:
+        self.function = function
+        self.items = items
+
+    def __call__(self, *values: Any) -> Any:
+        return self.function(
+            *[value if item is None else value[item] for value, item in zip(values, self.items)]
+        )
 
 
 def add_note(error: BaseException, note: str) -> None:
@@ -91,13 +205,15 @@ def add_note(error: BaseException, note: str) -> None:
 
 def estimated_seconds(node: Node) -> float:
     """How long a node takes on one worker, by the op table; not measured."""
+    if node.op.family == "python":
+        return SECONDS_PER_CALL
     linear = node.op.family == "linear"
     rate = SECONDS_PER_PRODUCT_BYTE * node.spec.dtype.itemsize if linear else SECONDS_PER_OPERATION
     return SECONDS_PER_CALL + rate * operations(node) + SECONDS_PER_BYTE * bytes_moved(node)
 
 
 @contextmanager
-def _collector_paused() -> Iterator[None]:
+def collector_paused() -> Iterator[None]:
     """Make many small objects without Python's collector looking through them: 40 % of the time."""
     was_enabled = gc.isenabled()
     gc.disable()
@@ -108,86 +224,63 @@ def _collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-@_collector_paused()
+@collector_paused()
 def plan(graph: Graph) -> Plan:
     """Work out the plan of a graph, to be run on NumPy arrays."""
     nodes = graph.nodes
     number_of = {node: number for number, node in enumerate(nodes)}
-    given = {number for number, node in enumerate(nodes) if node.op in (INPUT, CONSTANT, ITEM)}
-    tasks = tuple(number for number in range(len(nodes)) if number not in given)
-    item_of: dict[int, Source] = {
+    item_of: dict[int, tuple[int, int]] = {
         number: (number_of[node.inputs[0]], node.params["index"])
         for number, node in enumerate(nodes)
         if node.op is ITEM
     }
-    functions: list[Callable[..., Any]] = [_nothing] * len(nodes)
-    fetch: list[Callable[[list[Any]], Sequence[Any]]] = [_nothing] * len(nodes)
+    functions: list[Function | None] = [None] * len(nodes)
     sources: list[tuple[int, ...]] = [()] * len(nodes)
-    for task in tasks:
-        node = nodes[task]
-        slots = [number_of[value] for value in node.inputs]
-        if item_of.keys().isdisjoint(slots):
-            fetch[task] = _fetcher(slots)
-        else:
-            parts = [item_of.get(slot, (slot, None)) for slot in slots]
-            fetch[task] = _item_fetcher(parts)
-            slots = [slot for slot, _ in parts]
-        functions[task] = node.op.kernel(np, **node.params)
-        sources[task] = tuple(slots)
-    outputs = tuple(item_of.get(slot, (slot, None)) for slot in (number_of[node] for node in graph.outputs))
-    unmet, successors, readers = _counts(tasks, sources, given)
-    for slot, _ in outputs:
-        readers[slot] += 1
-    seconds = [0.0 if number in given else estimated_seconds(node) for number, node in enumerate(nodes)]
-    rank, by_rank = _ranks(tasks, successors, seconds)
-    return Plan(
-        graph=graph,
-        tasks=tasks,
-        start=tuple(node.params["value"] if node.op is CONSTANT else None for node in nodes),
-        inputs=tuple(number_of[node] for node in graph.inputs),
-        outputs=outputs,
-        functions=functions,
-        fetch=fetch,
-        sources=sources,
-        unmet=unmet,
-        successors=successors,
-        readers=readers,
-        seconds=seconds,
-        rank=rank,
-        by_rank=by_rank,
-        threaded_blas=any(_may_thread(nodes[task]) for task in tasks),
-    )
+    for task, node in enumerate(nodes):
+        if node.op in (INPUT, CONSTANT, ITEM):
+            continue
+        function = node.op.kernel(np, **node.params)
+        slots = tuple([number_of[value] for value in node.inputs])
+        if not item_of.keys().isdisjoint(slots):
+            function = Picking(function, tuple([item_of.get(slot, (slot, None))[1] for slot in slots]))
+            slots = tuple([item_of.get(slot, (slot, None))[0] for slot in slots])
+        functions[task] = function
+        sources[task] = slots
+    outputs = [item_of.get(slot, (slot, None)) for slot in (number_of[node] for node in graph.outputs)]
+    constants = {number: node.params["value"] for number, node in enumerate(nodes) if node.op is CONSTANT}
+    inputs = tuple([number_of[node] for node in graph.inputs])
+    return lay_out(functions, sources, outputs, constants=constants, inputs=inputs, origin=graph)
 
 
-def _counts(
-    tasks: tuple[int, ...], sources: list[tuple[int, ...]], given: set[int]
-) -> tuple[list[int], list[tuple[int, ...]], list[int]]:
-    """Unmet dependencies, successors and readers, by the edges: one that is there twice counts twice."""
-    unmet = [0] * len(sources)
-    readers = [0] * len(sources)
-    leads_to: list[list[int]] = [[] for _ in sources]
+@collector_paused()
+def lay_out(
+    functions: list[Function | None],
+    sources: list[tuple[int, ...]],
+    outputs: Sequence[Output],
+    *,
+    constants: Mapping[int, Any],
+    inputs: tuple[int, ...] = (),
+    origin: Graph | None = None,
+    labels: Sequence[Any] | None = None,
+) -> Plan:
+    """The plan of functions that stand in topological order; what has no function is given or not computed.
+
+    >>> p = lay_out([None, abs, pow], [(), (0,), (1, 1)], [(2, None)], constants={0: -3}, labels="xyz")
+    >>> p.tasks, p.successors, p.unmet, p.roots
+    ([1, 2], [(1,), (2, 2), ()], [0, 0, 2], [1])
+    """
+    tasks = [task for task, function in enumerate(functions) if function is not None]
+    leads_to: list[Any] = [[] for _ in sources]
     for task in tasks:
         for slot in sources[task]:
-            readers[slot] += 1
-            if slot not in given:
-                unmet[task] += 1
-                leads_to[slot].append(task)
-    return unmet, [tuple(following) for following in leads_to], readers
-
-
-def _nothing(*_: Any) -> Any:
-    raise AssertionError("only tasks are computed")
-
-
-def _item_fetcher(parts: list[Source]) -> Callable[[list[Any]], Sequence[Any]]:
-    return lambda values: [values[slot] if item is None else values[slot][item] for slot, item in parts]
-
-
-def _fetcher(slots: list[int]) -> Callable[[list[Any]], Sequence[Any]]:
-    """The function that takes a task's inputs out of the list of values."""
-    if len(slots) > 1:
-        return itemgetter(*slots)
-    return itemgetter(slice(slots[0], slots[0] + 1) if slots else slice(0, 0))  # a sequence, also for one
+            leads_to[slot].append(task)
+    for slot, following in enumerate(leads_to):
+        leads_to[slot] = tuple(following)
+    unmet = list(map(len, sources))
+    for slot in (*constants, *inputs):
+        for task in leads_to[slot]:
+            unmet[task] -= 1
+    return Plan(tasks, functions, sources, leads_to, unmet, constants, inputs, tuple(outputs), origin, labels)
 
 
 def longest_paths(
@@ -201,16 +294,28 @@ def longest_paths(
     return longest
 
 
-def _ranks(
-    tasks: tuple[int, ...], successors: list[tuple[int, ...]], seconds: list[float]
-) -> tuple[list[int], tuple[int, ...]]:
-    """Each task's rank by the longest path that starts with it, and the task of each rank."""
-    longest = longest_paths(tasks, successors, seconds)
-    by_rank = tuple(sorted(tasks, key=lambda task: (-longest[task], task)))
-    rank = [-1] * len(seconds)
-    for position, task in enumerate(by_rank):
-        rank[task] = position
-    return rank, by_rank
+def _graph_of(plan: Plan) -> Graph:
+    """The graph of a plan that was laid out without one."""
+    nodes: list[Node] = []
+    ops: dict[int, Op] = {}  # by identity: a callable need not be hashable
+    for slot, function in enumerate(plan.functions):
+        name = "" if plan.labels is None else str(plan.labels[slot])
+        if function is None:
+            value = plan.constants[slot]
+            nodes.append(Node(CONSTANT, params={"value": value}, spec=_spec_of(value), name=name))
+            continue
+        if id(function) not in ops:
+            ops[id(function)] = python_op(function)
+        inputs = tuple([nodes[source] for source in plan.sources[slot]])
+        nodes.append(Node(ops[id(function)], inputs, name=name))
+    return Graph(nodes, (), [nodes[slot] for slot, _ in plan.outputs])
+
+
+def _spec_of(value: Any) -> Spec | None:
+    if isinstance(value, np.ndarray | np.generic | int | float | complex):
+        array = np.asarray(value)
+        return None if array.dtype.hasobject else Spec(array.shape, array.dtype)
+    return None
 
 
 def _may_thread(node: Node) -> bool:

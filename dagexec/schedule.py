@@ -30,14 +30,17 @@ from dagexec.plan import Plan
 class Schedule:
     """The state of one run of a plan."""
 
-    __slots__ = ("_heap", "_plan", "_readers", "_unmet", "remaining", "stopped")
+    __slots__ = ("_heap", "_plan", "_readers", "_roots", "_unmet", "remaining", "running", "stopped")
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._unmet = plan.unmet.copy()
         self._readers = plan.readers.copy()
-        self._heap = [rank for rank, task in enumerate(plan.by_rank) if not plan.unmet[task]]
+        self._heap: list[int] = []
+        self._roots = [rank for rank, task in enumerate(plan.by_rank) if not plan.unmet[task]]
+        self._roots.reverse()
         self.remaining = len(plan.tasks)
+        self.running = 0
         self.stopped = False
 
     @property
@@ -48,16 +51,30 @@ class Schedule:
     @property
     def waiting(self) -> int:
         """How many tasks are ready and not handed out."""
-        return 0 if self.stopped else len(self._heap)
+        return 0 if self.stopped else len(self._heap) + len(self._roots)
 
-    def ready(self) -> int | None:
-        """Hand out the most urgent ready task; None if there is none at the moment."""
-        return self._plan.by_rank[heappop(self._heap)] if self._heap and not self.stopped else None
+    def ready(self, hold_roots: bool = False) -> int | None:
+        """Hand out the most urgent ready task; None if there is none at the moment.
+
+        With `hold_roots` a task that waits for no other is handed out only if else nothing would go on.
+        """
+        heap, roots = self._heap, self._roots
+        if self.stopped or not (heap or roots):
+            return None
+        if heap and (hold_roots or not roots or heap[0] < roots[-1]):
+            rank = heappop(heap)
+        elif hold_roots and self.running:
+            return None
+        else:
+            rank = roots.pop()
+        self.running += 1
+        return self._plan.by_rank[rank]
 
     def done(self, task: int) -> tuple[list[int], list[int]]:
         """Note that a task is done: the tasks that this makes ready, and the slots whose value is dead."""
         plan, unmet, readers = self._plan, self._unmet, self._readers
         self.remaining -= 1
+        self.running -= 1
         made_ready = []
         for following in plan.successors[task]:
             unmet[following] -= 1

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
 import dagexec
+from dagexec.coarsen import coarsen
+from dagexec.executors.serial import Serial
 
 
 @pytest.fixture
@@ -75,10 +78,35 @@ def test_chrome_trace_has_what_the_trace_event_format_asks_for(recorded, tmp_pat
     assert min(counters) >= 0
 
 
+def test_a_task_of_several_nodes_is_traced_by_what_it_holds(tmp_path):
+    @dagexec.block
+    def layer(x):
+        return np.tanh(x * 2 + 1)
+
+    graph = dagexec.trace(lambda x: (layer(x), np.sum(x)))(np.ones(3))
+    plan = dagexec.plan(graph)
+    plan = coarsen(replace(plan, costs=[1e-6 if node.scope else 1e-3 for node in graph.nodes]))
+    ((task, members),) = plan.members.items()
+    log = dagexec.Events(graph)
+    log.members = plan.members
+    values = plan.values()
+    values[plan.inputs[0]] = np.ones(3)
+    Serial(plan)(values, log, [])
+    assert {row[0] for row in log.spans()} == set(plan.tasks)
+    log.to_chrome(tmp_path / "trace.json")
+    rows = json.loads((tmp_path / "trace.json").read_text())["traceEvents"]
+    complete = {row["name"]: row["args"] for row in rows if row["ph"] == "X"}
+    assert set(complete) == {"multiply … tanh (3 nodes)", "sum"}
+    joined = complete["multiply … tanh (3 nodes)"]
+    assert joined["task"] == task
+    assert joined["members"] == ["layer[0]/multiply", "layer[0]/add", "layer[0]/tanh"]
+    assert len(members) == 3
+    assert "members" not in complete["sum"]
+
+
 def test_a_failing_task_ends_in_an_error_event():
-    log = dagexec.Events(dagexec.trace(lambda x, i: x[i])(np.ones(3), np.array([0])))
-    compiled = dagexec.compile(log.graph, "threads", workers=1)
-    values = [np.ones(3), np.array([5]), None]
-    with pytest.raises(IndexError):
-        compiled._execute(values, log)
+    graph = dagexec.trace(lambda x, i: x[i])(np.ones(3), np.array([0]))
+    log = dagexec.Events(graph)
+    with dagexec.compile(graph, "threads", workers=1, events=log) as compiled, pytest.raises(IndexError):
+        compiled(np.ones(3), np.array([5]))
     assert [event.kind for event in log] == ["ready", "start", "error"]

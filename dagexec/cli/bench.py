@@ -24,6 +24,7 @@ from dagexec.cli.program import (
 )
 from dagexec.executors import CHOICES
 from dagexec.graphfile import graph_of, load
+from dagexec.progress import progress
 from dagexec.timing import Comparison, Times, compare, machine, machine_line
 
 PARALLEL = [name for name in CHOICES if name != "serial"]
@@ -65,7 +66,7 @@ def bench(
         raise click.UsageError(f"there are no graph files in {default_folder()}: name one")
     built = [(path, load(path).built(texts)) for path in paths]
     found: dict[Path, Comparison] = {}
-    with show.progress("timing", rounds * len(built)) as advance, np.errstate(all="ignore"):
+    with progress("timing", rounds * len(built)) as advance, np.errstate(all="ignore"):
         for path, program in built:
             graph = graph_of(program, forward_only)
             on_round = partial(advance, path.name)

@@ -35,6 +35,7 @@ from dagexec.events import Events
 from dagexec.executors import compile
 from dagexec.graph import Graph
 from dagexec.graphfile import Built, GraphFile, as_text, graph_of, load
+from dagexec.progress import progress
 from dagexec.pytrees import flatten
 from dagexec.timing import Times, take_turns
 
@@ -125,13 +126,13 @@ def _measured(built: Built, graph: Graph, executor: str, workers: int | None, re
     times = None
     with np.errstate(all="ignore"):  # the results are checked instead
         if repeat > 1:
-            with compile(graph, executor, workers) as timed, show.progress("running", repeat) as advance:
+            with compile(graph, executor, workers) as timed, progress("running", repeat) as advance:
                 (times,) = take_turns([lambda: timed(*built.args)], repeat, advance)
         log = Events(graph)
         with compile(graph, executor, workers, events=log) as recorded:
             tasks = len(recorded.plan.tasks)
             # Four events a task: ready, start, end, free.
-            bar = show.progress("recording" if times else "running", tasks, lambda: min(len(log) // 4, tasks))
+            bar = progress("recording" if times else "running", tasks, lambda: min(len(log) // 4, tasks))
             with bar:
                 start = perf_counter()
                 result, _ = recorded(*built.args)

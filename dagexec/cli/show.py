@@ -8,26 +8,16 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from threading import Timer
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
-from rich.console import Console, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-SECONDS_BEFORE_BAR = 1.0
+from dagexec.progress import console
+
 PREFIXES = ("", "k", "M", "G", "T", "P", "E")
-
-
-def console(*, stderr: bool = False) -> Console:
-    """The terminal, without colours where NO_COLOR is set or where it is none."""
-    plain = bool(os.environ.get("NO_COLOR"))
-    return Console(stderr=stderr, highlight=False, color_system=None if plain else "auto")
 
 
 def three_digits(value: float) -> str:
@@ -132,49 +122,3 @@ def finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
-
-
-# --- progress -------------------------------------------------------------------------------------------
-class _AskingProgress(Progress):
-    done: Callable[[], int] | None = None
-
-    def get_renderables(self) -> Iterable[RenderableType]:
-        if self.done is not None:
-            for task in self.task_ids:
-                self.update(task, completed=self.done())
-        yield from super().get_renderables()
-
-
-@contextmanager
-def progress(label: str, total: int, done: Callable[[], int] | None = None) -> Iterator[Callable[..., None]]:
-    """The function that moves a bar by one of `total`; it may be given a text to be shown beside the bar.
-
-    The bar appears on stderr, on a terminal, if the block takes over a second, and leaves nothing behind.
-    With `done` it asks by itself, whenever it is drawn, how far the work is.
-    """
-    screen = console(stderr=True)
-    bar = _AskingProgress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[note]}"),
-        console=screen,
-        transient=True,
-        disable=not screen.is_terminal,
-    )
-    bar.done = done
-    task = bar.add_task(label, total=total, note="")
-    late = Timer(SECONDS_BEFORE_BAR, bar.start)
-    late.daemon = True
-    late.start()
-
-    def advance(note: str = "") -> None:
-        bar.update(task, advance=1, note=note)
-
-    try:
-        yield advance
-    finally:
-        late.cancel()
-        late.join()
-        bar.stop()

@@ -24,6 +24,7 @@ from dagexec.cli.program import (
 )
 from dagexec.files import written_whole
 from dagexec.graphfile import GraphFileError, load
+from dagexec.progress import progress
 from dagexec.training import train as train_epochs
 
 PLOTS = (".svg", ".png", ".pdf")
@@ -60,7 +61,7 @@ def train(
         raise GraphFileError(f"{file} builds no training: its build returns (fn, args), see dagexec run")
     start = perf_counter()
     count = training.epochs if epochs is None else epochs
-    with show.progress("training", count) as advance, np.errstate(all="ignore"):
+    with progress("training", count) as advance, np.errstate(all="ignore"):
         trained = train_epochs(
             training, count, executor, workers, lambda _, loss: advance(f"loss {loss:.4g}")
         )

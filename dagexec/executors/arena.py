@@ -30,9 +30,10 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+import struct
 import tempfile
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -44,6 +45,8 @@ ALIGNMENT = 64  # a cache line, the widest vector
 LARGEST_FILE = 2**44
 SMALLEST_FILE = 2**32
 ZONES = 64  # block sizes are 2**6, 2**7, ...: the zone's number is the exponent
+WORD = struct.Struct("q")  # words at the start of the file, where no block is, tell who is at what
+LONG = 2**16  # bytes; arrays from that on do not share a block
 SMALLEST = ALIGNMENT.bit_length() - 1
 PAGES_FROM = 16  # blocks of 2**16 bytes and more are given back to the system, smaller ones only recycled
 KEPT_BYTES = 2**28  # free blocks that are kept, in any case, for the next who needs one
@@ -67,7 +70,7 @@ class Memory:
         return array
 
     def place(self, arrays: Sequence[Array], allocate: Allocate) -> list[Placed]:
-        """Where each array lies; those that are not in the memory yet are copied into one new piece of it.
+        """Where each array lies; those that are not in the memory yet are copied there.
 
         A copy has the strides of its original and its alignment, and overlaps the copies of those that its
         original overlaps. An array without elements lies at 0, where no block is.
@@ -95,26 +98,51 @@ class Memory:
         offsets: list[int],
         allocate: Allocate,
     ) -> None:
-        """Copy arrays, given by (lowest address, end, number), into one piece and set their offsets."""
-        shifts = []
-        end = size = shift = 0
-        for low, high, number in sorted(fresh):
-            if low >= end:  # it begins a new region; an overlapping one keeps its distance to those before
-                shift = -(-size // ALIGNMENT) * ALIGNMENT + low % ALIGNMENT - low
-            end = max(end, high)
-            size = end + shift
-            shifts.append((number, shift))
-        start = allocate(size)
-        for number, shift in shifts:
-            array = arrays[number]
-            offsets[number] = start + shift + _address(array)
-            copy = np.ndarray(array.shape, array.dtype, self.map, offsets[number], array.strides)
-            _fill(copy, array)
+        """Copy arrays, given by (lowest address, end, number), and set their offsets.
+
+        Short regions lie in one block, so that a message needs one; a long one has a block to itself, which
+        is free as soon as nobody needs it.
+        """
+        regions = _regions(fresh)
+        short = [region for region in regions if region.size < LONG]
+        start = allocate(sum(region.size for region in short)) if short else 0
+        for region in regions:
+            if region.size < LONG:
+                shift, start = start - region.low, start + region.size
+            else:
+                shift = allocate(region.size) - region.low
+            for number in region.members:
+                array = arrays[number]
+                offsets[number] = shift + _address(array)
+                copy = np.ndarray(array.shape, array.dtype, self.map, offsets[number], array.strides)
+                _fill(copy, array)
 
     def close(self) -> None:
         """Unmap the file; where an array is still in use, that happens when it goes."""
         with contextlib.suppress(BufferError):
             self.map.close()
+
+
+class _Region(NamedTuple):
+    """Addresses that arrays cover without a gap, from `low`, an aligned one, on."""
+
+    low: int
+    size: int
+    members: list[int]
+
+
+def _regions(extents: list[tuple[int, int, int]]) -> list[_Region]:
+    """The regions of arrays given by (lowest address, end, number)."""
+    regions: list[_Region] = []
+    end = 0
+    for low, high, number in sorted(extents):
+        if low >= end:
+            regions.append(_Region(low & -ALIGNMENT, 0, []))
+        end = max(end, high)
+        region = regions[-1]
+        region.members.append(number)
+        regions[-1] = region._replace(size=aligned(end - region.low))
+    return regions
 
 
 class Arena(Memory):
@@ -193,6 +221,11 @@ class Arena(Memory):
                 self._empty[exponent].append(block)
                 self._free_bytes -= 1 << exponent
                 nbytes -= 1 << exponent
+
+
+def aligned(nbytes: int) -> int:
+    """The size of whole pieces of `ALIGNMENT` bytes with room for `nbytes`."""
+    return -(-nbytes // ALIGNMENT) * ALIGNMENT
 
 
 def private(array: Array) -> Array:

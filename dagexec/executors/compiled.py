@@ -2,54 +2,18 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from contextlib import nullcontext
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import optree
 
 from dagexec.events import Events
 from dagexec.executors.arena import private
-from dagexec.executors.blas import OneBlasThread
-from dagexec.executors.processes import Processes
-from dagexec.executors.serial import Serial
-from dagexec.executors.threads import Threads
+from dagexec.executors.failures import TasksFailed
+from dagexec.executors.runner import Options, Runner
 from dagexec.graph import Graph, Node
-from dagexec.plan import Plan, longest_paths, plan
+from dagexec.plan import plan
 from dagexec.pytrees import flatten
-
-EXECUTORS: dict[str, Callable[[Plan, int], Any]] = {
-    "serial": lambda plan, workers: Serial(plan),
-    "threads": Threads,
-    "processes": Processes,
-}
-CHOICES = ("auto", *EXECUTORS)
-# Handing a task to a sleeping thread takes some 70 µs; below this it is not worth it.
-WORTH_HANDING_OVER = 200e-6
-
-
-def available_cores() -> int:
-    """The number of cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def choose_executor(plan: Plan, workers: int) -> str:
-    """What `executor="auto"` means for a plan: "threads" if enough long tasks can run side by side.
-
-    Long tasks are those worth handing over. With their path through the graph as span, threads must promise
-    to save a tenth of the work, by the op table's estimates; plain Python callables, of which nothing is
-    known, count as short.
-    """
-    if workers == 1:
-        return "serial"
-    long = [cost if cost >= WORTH_HANDING_OVER else 0.0 for cost in plan.seconds]
-    total, span = sum(long), max(longest_paths(plan.tasks, plan.successors, long), default=0.0)
-    saved = total - max(span, total / workers)
-    return "threads" if saved > 0.1 * sum(plan.seconds) else "serial"
 
 
 class Compiled:
@@ -61,20 +25,19 @@ class Compiled:
     block.
     """
 
-    def __init__(self, graph: Graph, executor: str, workers: int | None, events: bool | Events) -> None:
-        if executor not in CHOICES:
-            raise ValueError(f"executor is {executor!r}; it can be {', '.join(CHOICES)}")
-        if workers is not None and (workers < 1 or workers != int(workers)):
-            raise ValueError(f"workers is {workers}; it must be a whole number, at least one")
+    def __init__(
+        self,
+        graph: Graph,
+        executor: str,
+        workers: int | None,
+        events: bool | Events,
+        options: Options,
+    ) -> None:
         self.graph = graph
         self.plan = plan(graph)
-        # More workers than tasks would only be started.
-        count = min(workers or available_cores(), max(1, len(self.plan.tasks)))
-        self.executor = choose_executor(self.plan, count) if executor == "auto" else executor
-        self.workers = 1 if self.executor == "serial" else count
+        self._runner = Runner(self.plan, executor, workers, options)
+        self.workers = self._runner.workers
         self._events = events
-        self._execute = EXECUTORS[self.executor](self.plan, self.workers)
-        self._limit = OneBlasThread if self.plan.threaded_blas else nullcontext
 
     def __call__(self, *args: Any) -> Any:
         """Run the graph on arguments of the structure, shapes and dtypes that it was traced with.
@@ -83,16 +46,18 @@ class Compiled:
         and has a note that names the node.
         """
         arguments = list(map(_checked, self._leaves(args), self.graph.inputs))
-        values = list(self.plan.start)
+        values = self.plan.values()
         for slot, argument in zip(self.plan.inputs, arguments):
             values[slot] = argument
         log = (
             self._events if isinstance(self._events, Events) else Events(self.graph) if self._events else None
         )
-        with self._limit():
-            values = self._execute(values, log)
-        results = [values[slot] if item is None else values[slot][item] for slot, item in self.plan.outputs]
-        result = optree.tree_unflatten(self.graph.out_tree, _own(results, arguments))
+        try:
+            results = _own(self._runner.run(values, log), arguments)
+        except TasksFailed as failed:
+            failed.results = optree.tree_unflatten(self.graph.out_tree, failed.results)
+            raise
+        result = optree.tree_unflatten(self.graph.out_tree, results)
         return result if log is None else (result, log)
 
     def _leaves(self, args: Any) -> list[Any]:
@@ -102,9 +67,18 @@ class Compiled:
             given, wanted = flatten(args)[1], self.graph.in_tree
             raise TypeError(f"the arguments have structure {given}, but the graph takes {wanted}") from None
 
+    @property
+    def executor(self) -> str:
+        """What it runs on: of "auto", what has been chosen last."""
+        return self._runner.executor
+
+    def explain(self) -> str:
+        """What it runs on and why, in lines: by estimates, and by what the runs so far have shown."""
+        return self._runner.explain()
+
     def close(self) -> None:
         """Let threads and processes go."""
-        self._execute.close()
+        self._runner.close()
 
     def __enter__(self) -> Compiled:
         return self
@@ -165,7 +139,12 @@ def _owner(array: Any) -> int:
 
 
 def compile(
-    graph: Graph, executor: str = "auto", workers: int | None = None, *, events: bool | Events = False
+    graph: Graph,
+    executor: str = "auto",
+    workers: int | None = None,
+    *,
+    events: bool | Events = False,
+    **options: Unpack[Options],
 ) -> Compiled:
     """Plan a graph for many runs.
 
@@ -178,7 +157,7 @@ def compile(
     >>> float(double(3.0)), double.executor
     (6.0, 'serial')
     """
-    return Compiled(graph, executor, workers, events)
+    return Compiled(graph, executor, workers, events, options)
 
 
 def run(
@@ -187,6 +166,7 @@ def run(
     executor: str = "auto",
     workers: int | None = None,
     events: bool | Events = False,
+    **options: Unpack[Options],
 ) -> Any:
     """Run a graph once: `compile(graph, ...)(*args)`.
 
@@ -194,5 +174,5 @@ def run(
     >>> float(dagexec.run(dagexec.trace(lambda x, y: x * y)(1.0, 1.0), 3.0, 4.0))
     12.0
     """
-    with Compiled(graph, executor, workers, events) as compiled:
+    with Compiled(graph, executor, workers, events, options) as compiled:
         return compiled(*args)

@@ -1,9 +1,10 @@
 """The worker processes of one executor and the memory they share, seen from the parent.
 
-A worker is a new interpreter, started with the parent's `sys.path`; the user's main module is not run again,
-so a script needs no `if __name__ == "__main__"`. It starts with one BLAS thread, and ignores Ctrl-C. The
-tasks are sent once. A worker ends when its connection is closed, which the kernel does when the parent dies.
-POSIX only: connection and memory are inherited file descriptors.
+A worker is a fork of a server process that has loaded all modules, or a new interpreter; it has the parent's
+`sys.path`, environment, working directory and output at the time it starts. The user's main module is not run
+again, so a script needs no `if __name__ == "__main__"`. It uses one BLAS thread, and ignores Ctrl-C. The plan
+is sent once. A worker ends when its connection is closed, which the kernel does when the parent dies; one
+that is busy is killed then. POSIX only: connection and memory are passed on as file descriptors.
 
 Nothing here knows the schedule: `send`, `wait`, `receive`, `replace` a dead one, `stop` all.
 """
@@ -13,48 +14,40 @@ from __future__ import annotations
 import os
 import pickle
 import selectors
-import signal
-import sys
 from collections import deque
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from math import prod
 from multiprocessing.connection import Connection, Pipe
-from subprocess import DEVNULL, Popen, TimeoutExpired
 from typing import Any, NamedTuple
+from weakref import WeakSet
 
 import cloudpickle
+import numpy as np
 
-from dagexec.executors.arena import Arena
+from dagexec.executors.arena import LONG, WORD, Arena, aligned
+from dagexec.executors.batches import Batch
+from dagexec.executors.launch import Process, launch
 from dagexec.executors.wire import Encoded, encode, pack, unpack
-from dagexec.graph import CONSTANT, ITEM
-from dagexec.ops.table import TABLE
-from dagexec.plan import Plan, Source
+from dagexec.plan import Plan
 
-START = (
-    "import sys; sys.path[:] = sys.argv[4:]; "
-    "from dagexec.executors.worker import main; main(*map(int, sys.argv[1:4]))"
-)
-BLAS_LIMITS = (
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "BLIS_NUM_THREADS",
-    "OMP_NUM_THREADS",
-    "VECLIB_MAXIMUM_THREADS",
-)
+OVERHEAD = 0.5e-6  # seconds for a task beside its own work
+NO_TASK = -1
+UNKNOWN_BYTES = 4096  # room for results of which nothing is known
 SECONDS_TO_END = 5.0
+STARTS = 30  # workers that may be killed before they begin, one after the other
 
 
 class Sent(NamedTuple):
-    """A task that is with a worker, and the blocks of memory that came with it or were asked for."""
+    """A batch that is with a worker, and the blocks of memory that came with it or were asked for."""
 
-    task: int
+    batch: Batch
     rooms: list[int]
 
 
 class Worker:
-    """A worker process and the tasks it has been sent, the one it is at first."""
+    """A worker process and the batches it has been sent, the one it is at first."""
 
-    def __init__(self, number: int, process: Popen[bytes], connection: Connection[Any, Any]) -> None:
+    def __init__(self, number: int, process: Process, connection: Connection[Any, Any]) -> None:
         self.number = number
         self.process = process
         self.connection = connection
@@ -69,128 +62,162 @@ class Worker:
 
     def wait(self) -> None:
         """Wait until it is gone."""
-        try:
-            self.process.wait(SECONDS_TO_END)
-        except TimeoutExpired:  # a thread that a task has started, for example
+        if not self.process.wait(SECONDS_TO_END):  # what a task has left behind does not end
             self.process.kill()
             self.process.wait()
-
-    def how_it_ended(self) -> str:
-        """The exit status in words, of one that has ended."""
-        status = self.process.returncode
-        return f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+        self.process.control.close()
 
 
 class Pool:
     """Workers for the tasks of a plan.
 
-    `constants` are the plan's constants, encoded. The blocks in `pinned` are never to be freed: constants lie
-    there, or what a task has kept. `typical` is a running mean of the seconds that a task takes, `registry`
-    the warnings that were given.
+    The blocks in `pinned` are never to be freed: constants lie there, or what a task has kept. `costs` are
+    the seconds that each task should take, `scale` is the running mean of what they really take, as a
+    multiple of that; if nothing was measured before, it begins at a second a task. `registry` holds the
+    warnings given.
     """
 
-    def __init__(self, plan: Plan, workers: int) -> None:
-        self._pid = os.getpid()
-        self._tasks = _pickled_tasks(plan)
+    def __init__(self, plan: Plan, workers: int, method: str) -> None:
+        self._method = method
         self._told = b""
         self.arena = Arena()
-        self.typical = 1.0
+        self.costs = [OVERHEAD + seconds for seconds in plan.seconds]
+        self._mean_cost = sum(self.costs) / len(self.costs)
+        self.scale = 1.0 if plan.costs is not None else 1.0 / max(self.costs)
+        self._sizes: dict[int, int] = {}  # bytes that results have taken
         self.registry: dict[Any, Any] = {}
         self.pinned: set[int] = set()
-        self.constants: dict[int, Encoded] = {}
         self.workers: list[Worker] = []
+        self._stillborn = 0  # workers that ended before they could begin, one after the other
+        self.inherited = False  # is this a forked child's copy of its parent's pool?
         self._selector = selectors.DefaultSelector()
+        _pools.add(self)
         try:
-            self._place_constants(plan)
             for number in range(1, workers + 1):
                 self._start(number)
+            self._plan = self._pickled(plan)
             for worker in self.workers:  # all are loading their modules by now
                 self._brief(worker)
         except BaseException:
             self.stop()
             raise
 
-    def _place_constants(self, plan: Plan) -> None:
-        for slot, node in enumerate(plan.graph.nodes):
-            if node.op is CONSTANT and plan.readers[slot]:
-                encoded = encode(plan.start[slot], self.arena, self.arena.allocate)
-                self.constants[slot] = encoded
-                self.pinned |= self.blocks(encoded)
-
     def _start(self, number: int) -> Worker:
         """Start a worker."""
+        WORD.pack_into(self.arena.map, WORD.size * number, NO_TASK)
         ours, theirs = Pipe()
-        inherited = (theirs.fileno(), self.arena.file)
-        arguments = [*map(str, inherited), str(self.arena.size), *map(str, sys.path)]
-        with _interrupts_held():  # and the worker inherits that, until it has learnt to ignore them
-            process = Popen(
-                [sys.executable, "-c", START, *arguments],
-                stdin=DEVNULL,
-                env=os.environ | dict.fromkeys(BLAS_LIMITS, "1"),
-                pass_fds=inherited,
-            )
-            worker = Worker(number, process, ours)
-            self.workers.append(worker)
-            self._selector.register(ours, selectors.EVENT_READ, worker)
-        theirs.close()
+        with theirs:
+            process = launch(self._method, number, theirs.fileno(), self.arena.file, self.arena.size)
+        worker = Worker(number, process, ours)
+        self.workers.append(worker)
+        for connection in (ours, process.control):
+            self._selector.register(connection, selectors.EVENT_READ, worker)
         return worker
 
-    def _brief(self, worker: Worker) -> None:
-        """Send a worker the tasks, and what the others were told last."""
+    def _pickled(self, plan: Plan) -> bytes:
+        """The plan as a worker takes it; TypeError naming the task whose callable cannot be pickled."""
+        plain, encoded = encode(plan.constants, self.arena, self.arena.allocate)
+        for value in encoded.values():
+            self.pinned |= self.blocks(value)
         try:
-            worker.connection.send_bytes(self._tasks)
-            if self._told:
-                worker.connection.send_bytes(self._told)
-        except ConnectionError:
-            raise self.not_started(worker) from None
+            data: bytes = cloudpickle.dumps(
+                ("plan", plan.functions, plan.sources, plan.readers, plain, encoded)
+            )
+        except Exception:
+            for task in plan.tasks:
+                try:
+                    cloudpickle.dumps(plan.functions[task])
+                except Exception as error:
+                    raise TypeError(
+                        f"{plan.describe(task)} cannot be sent to another process: {error}"
+                    ) from error
+            raise
+        return data
+
+    def _brief(self, worker: Worker) -> None:
+        """Send a worker the plan, and what the others were told last."""
+        self._write(worker, self._plan)
+        if self._told:
+            self._write(worker, self._told)
 
     def blocks(self, encoded: Encoded) -> set[int]:
         """The blocks of memory that hold the arrays of a value."""
         return {self.arena.block_of(placed[0]) for placed in encoded[2] if placed[0]}
 
-    def tell(self, message: Any) -> None:
-        """Send a short message to every worker, and to those that will replace them."""
-        self._told = pickle.dumps(message)
+    def begin(self, *told: Any) -> None:
+        """Tell every worker, and those that will replace them, of a new run."""
+        self.arena.map[0] = False
+        self._told = pickle.dumps(("run", *told))
         for worker in self.workers:
             self._write(worker, self._told)
 
-    def send(self, worker: Worker, task: int, inputs: dict[int, Encoded], nbytes: int) -> None:
-        """Send a task with its encoded inputs and room for `nbytes` of result."""
-        rooms = [self.arena.allocate(nbytes)]
-        worker.sent.append(Sent(task, rooms))
+    def end_early(self) -> None:
+        """Let the workers begin none of the batches that they have."""
+        self.arena.map[0] = True
 
-        def allocate(length: int) -> int:
-            rooms.append(self.arena.allocate(length))
-            return rooms[-1]
+    def send(self, worker: Worker, batch: Batch, plain: dict[int, Any], encoded: dict[int, Encoded]) -> None:
+        """Send a batch with the values from outside that it reads, and with room for its results."""
+        rooms = []
+        short = UNKNOWN_BYTES
+        for size in map(self._sizes.get, batch.tasks):
+            if size is None:
+                continue
+            if size < LONG:
+                short += aligned(size)
+            else:
+                rooms.append((self.arena.allocate(size), size))
+        rooms.append((self.arena.allocate(short), short))
+        blocks = [room for room, _ in rooms]
+        worker.sent.append(Sent(batch, blocks))
 
-        self._write(worker, pack(("task", task, inputs, (rooms[0], nbytes)), self.arena, allocate))
+        def allocate(nbytes: int) -> int:
+            blocks.append(self.arena.allocate(nbytes))
+            return blocks[-1]
+
+        self._write(worker, pack(("batch", batch.tasks, plain, encoded, rooms), self.arena, allocate))
 
     def _write(self, worker: Worker, data: bytes) -> None:
         with suppress(ConnectionError):  # it is dead; receive() will say so
             worker.connection.send_bytes(data)
 
-    def wait(self) -> list[Worker]:
-        """The workers that have something to say, or have died; waits for one."""
-        while True:
-            ready = [key.data for key, _ in self._selector.select(1.0)]
-            # A dead one's connection may be held open by a process that its task has started.
-            ready = ready or [worker for worker in self.workers if worker.process.poll() is not None]
-            if ready:
-                return ready
+    def learn(self, tasks: list[int], seconds: float, encoded: dict[int, Encoded]) -> None:
+        """Tasks have taken so long, and their results these places: next time there will be room for them."""
+        self.scale = (self.scale + seconds / sum([self.costs[task] for task in tasks])) / 2
+        for slot, (_, _, places) in encoded.items():
+            self._sizes[slot] = sum(
+                [prod(shape) * np.dtype(dtype).itemsize for _, shape, _, dtype, _ in places]
+            )
 
-    def receive(self, worker: Worker) -> Any:
-        """The report on a task, from a worker that has something to say; None if it was something else.
+    @property
+    def typical(self) -> float:
+        """The seconds that a task of the plan takes, on average."""
+        return self.scale * self._mean_cost
+
+    def wait(self, seconds: float) -> list[tuple[Worker, bool]]:
+        """The workers that have something to say (True) or may have died (False); at most so long."""
+        ready: dict[Worker, bool] = {}
+        for key, _ in self._selector.select(seconds):
+            worker = key.data
+            ready[worker] = ready.get(worker, False) or key.fileobj is worker.connection
+        return list(ready.items())
+
+    def receive(self, worker: Worker, speaks: bool) -> Any:
+        """The report on a batch, from a worker that `wait` has told; None if it was something else.
 
         Raises EOFError if the worker has died.
         """
         try:
-            if worker.process.returncode is not None and not worker.connection.poll():
-                raise EOFError
+            if not speaks:
+                # A dead one's connection may be held open by a process that its task has started.
+                if worker.process.poll() and not worker.connection.poll():
+                    raise EOFError
+                return None
             message = unpack(worker.connection.recv_bytes(), self.arena)
         except OSError:
             raise EOFError from None
         if message[0] == "started":
             worker.started = True
+            self._stillborn = 0
         elif message[0] == "broken":
             raise RuntimeError(f"a worker process cannot load the tasks:\n{message[1]}")
         elif message[0] == "room":
@@ -206,76 +233,58 @@ class Pool:
             worker.sent[0].rooms.append(offset)
         self._write(worker, pickle.dumps(("room", offset)))
 
+    def task_of(self, worker: Worker) -> int:
+        """The task that a worker was at last."""
+        (task,) = WORD.unpack_from(self.arena.map, WORD.size * worker.number)
+        return int(task)
+
     def replace(self, worker: Worker) -> list[Sent]:
-        """Start another in a dead one's place; the tasks that were with it."""
+        """Start another in a dead one's place; the batches that were with it."""
         lost = list(worker.sent)
-        self._selector.unregister(worker.connection)
+        for connection in (worker.connection, worker.process.control):
+            self._selector.unregister(connection)
         self.workers.remove(worker)
         worker.process.kill()
         worker.let_go()
         worker.wait()
         if not worker.started:
-            raise self.not_started(worker)
+            self._stillborn += 1
+            if not worker.process.killed or self._stillborn == STARTS:
+                how = worker.process.how_it_ended()
+                raise RuntimeError(f"a worker process could not start ({how}); see its error output")
         self._brief(self._start(worker.number))
         return lost
 
-    def not_started(self, worker: Worker) -> RuntimeError:
-        """The error to raise when a worker ended before it could begin."""
-        worker.process.wait()
-        return RuntimeError(
-            f"a worker process could not start ({worker.how_it_ended()}); see its error output"
-        )
-
     def stop(self) -> None:
-        """End all workers and give the memory back; in a forked child, let go of the parent's."""
+        """End all workers and give the memory back."""
+        if self.inherited:
+            return
         self._selector.close()
         for worker in self.workers:
-            if self.inherited:
-                worker.connection.close()
-                worker.process.returncode = 0  # it is not this process's to wait for
-            else:
-                worker.let_go()
+            worker.let_go()
         for worker in self.workers:
-            if not self.inherited:
-                worker.wait()
+            worker.wait()
         self.workers.clear()
         self.arena.close()
 
-    @property
-    def inherited(self) -> bool:
-        """Is this a forked child's copy of its parent's pool?"""
-        return os.getpid() != self._pid
+    def abandon(self) -> None:
+        """In a forked child: let go of what is the parent's."""
+        if not self.inherited:
+            self.inherited = True
+            self._selector.close()
+            for worker in self.workers:
+                worker.connection.close()
+                worker.process.control.close()
+            self.workers.clear()
+            self.arena.close()
 
 
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Ctrl-C waits until the end of the block."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+_pools: WeakSet[Pool] = WeakSet()
 
 
-def _pickled_tasks(plan: Plan) -> bytes:
-    """All tasks as a worker takes them; TypeError naming the node whose callable cannot be pickled."""
-    listed: list[tuple[int, str | None, Any, list[Source]]] = []
-    for task in plan.tasks:
-        node = plan.graph.nodes[task]
-        items = [source.params["index"] if source.op is ITEM else None for source in node.inputs]
-        parts = list(zip(plan.sources[task], items))
-        if TABLE.get(node.op.name) is node.op and node.op.kernel.__module__.startswith("dagexec."):
-            listed.append((task, node.op.name, dict(node.params), parts))
-        else:
-            listed.append((task, None, plan.functions[task], parts))
-    try:
-        return cloudpickle.dumps(listed)  # type: ignore[no-any-return]
-    except Exception:
-        for entry in listed:
-            try:
-                cloudpickle.dumps(entry)
-            except Exception as error:
-                raise TypeError(
-                    f"{plan.describe(entry[0])} cannot be sent to another process: {error}"
-                ) from error
-        raise
+def _abandon_all() -> None:
+    for pool in list(_pools):
+        pool.abandon()
+
+
+os.register_at_fork(after_in_child=_abandon_all)

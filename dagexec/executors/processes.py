@@ -1,13 +1,14 @@
 """Tasks on processes of their own: the caller's thread schedules, workers compute.
 
-The caller hands the most urgent ready task to a worker that has nothing to do. While tasks are short, each
-worker is sent one more in advance, so that it need not wait for the caller. Only descriptions travel: arrays
+The caller hands out batches of tasks (batches.py) of about a millisecond: single tasks at first, more when it
+turns out how short they are. A worker has up to two, so that it need not wait for the caller, unless the few
+tasks that are ready should go to others. Only descriptions travel: arrays
 lie in memory that all processes share, and a value's block is given out again when its last reader is done.
 
 An error is raised when the tasks then running have ended. A worker that dies is replaced and its tasks are
-run again; so tasks should have no effect but their result. One that kills three workers is an error. After an
-interrupt all workers are killed; the next run starts new ones. Workers stay until `close()`, until the
-executor is garbage, or until the interpreter exits.
+run again; so tasks should have no effect but their result. One that ends three workers is an error.
+After an interrupt or a cancellation all workers are ended, the busy ones by force; the next run starts new
+ones. Workers stay until `close()`, until the executor is garbage, or until the interpreter exits.
 """
 
 from __future__ import annotations
@@ -17,52 +18,53 @@ import warnings
 import weakref
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain
 from threading import Lock
 from typing import Any
 
 import numpy as np
 
 from dagexec.events import Events
-from dagexec.executors.arena import ALIGNMENT, Placed, private
+from dagexec.executors.arena import Placed, private
+from dagexec.executors.batches import Batch, Batches
+from dagexec.executors.launch import default_method
 from dagexec.executors.pool import Pool, Worker
-from dagexec.executors.wire import Encoded, decode, encode, is_array
-from dagexec.ops.table import specs_of
+from dagexec.executors.wire import Encoded, Report, Warned, decode, encode
 from dagexec.plan import Plan
 from dagexec.schedule import Schedule
 
-SHORT = 1e-3  # seconds: with tasks shorter than that, a worker is sent the next one in advance
-UNKNOWN_BYTES = 4096  # room for the result of a task whose shape is not known
-LIVES = 3  # workers that a task may kill
-
-Warned = tuple[str, type[Warning], str, int]  # text, category, file and line
+BATCH_SECONDS = 1.5e-3  # that much work is sent at a time; a message takes a twentieth of it
+MESSAGE_SECONDS = 5e-5  # less work than that is not worth a message, if soon there will be more
+POLL_SECONDS = 0.05  # how soon a cancellation is noticed
+LIVES = 3  # workers that a task may end
 
 
 class Processes:
-    """Runs a plan on `workers` processes, which stay for the next run."""
+    """Runs a plan on `workers` processes, which stay for the next run.
 
-    def __init__(self, plan: Plan, workers: int) -> None:
+    They are started by `start_method`, "forkserver" (the default on Linux) or "spawn".
+    """
+
+    def __init__(self, plan: Plan, workers: int, start_method: str | None = None) -> None:
         self._plan = plan
         self._workers = max(1, min(workers, len(plan.tasks)))
-        self._room = [0] * len(plan.graph.nodes)
-        for task in plan.tasks:
-            specs = specs_of(plan.graph.nodes[task])
-            self._room[task] = sum(spec.nbytes for spec in specs) + ALIGNMENT if specs else UNKNOWN_BYTES
+        self._method = start_method or default_method()
         self._pool: Pool | None = None
         self._end: weakref.finalize[Any, Any] | None = None
         self._lock = Lock()
 
-    def __call__(self, values: list[Any], log: Events | None = None) -> Sequence[Any]:
+    def __call__(self, values: list[Any], log: Events | None, stop: list[BaseException]) -> Sequence[Any]:
         """Run on `values`, which hold the arguments and constants and take the results."""
         if not self._plan.tasks:
             return values
         with self._lock:
             try:
-                error = _Run(self._plan, self._started(), values, log, self._room).work()
-            except BaseException:  # an interrupt, or no worker starts: what the workers are at is not known
+                _Run(self._plan, self._started(), values, log, stop).work()
+            except BaseException:  # cancelled, interrupted, or no worker starts: who is at what is not known
                 self._stop()
                 raise
-        if error is not None:
-            raise error
+        if stop:
+            raise stop[0]
         return values
 
     def close(self) -> None:
@@ -74,7 +76,7 @@ class Processes:
         if self._pool is not None and self._pool.inherited:
             self._stop()
         if self._pool is None:
-            self._pool = Pool(self._plan, self._workers)
+            self._pool = Pool(self._plan, self._workers, self._method)
             self._end = weakref.finalize(self, self._pool.stop)
         return self._pool
 
@@ -88,161 +90,152 @@ class Processes:
 
 
 class _Run:
-    """One run: the schedule, the live values as they travel, and how many of them lie in each block."""
+    """One run: what is to be done, the live values as they travel, and how many of them lie in each block."""
 
     def __init__(
-        self, plan: Plan, pool: Pool, values: list[Any], log: Events | None, room: list[int]
+        self, plan: Plan, pool: Pool, values: list[Any], log: Events | None, stop: list[BaseException]
     ) -> None:
         self.plan = plan
         self.pool = pool
         self.arena = pool.arena
         self.values = values
-        self.log = log
-        self.room = room
-        self.schedule = Schedule(plan)
-        self.encoded = dict(pool.constants)
-        self.sizes: dict[int, int] = {}
+        self.recorder = None if log is None else _Recorder(plan, log, values)
+        self.stop = stop
+        self.batches = Batches(plan)
+        self.plain: dict[int, Any] = {}
+        self.encoded: dict[int, Encoded] = {}
         self.living: Counter[int] = Counter()  # block -> values in it
-        self.again: list[int] = []  # tasks that were with a worker when it died
         self.deaths: Counter[int] = Counter()
-        self.error: BaseException | None = None
+        self.holding = False  # are ready tasks held back until there are more?
+        self.failed = False  # has a task raised an error?
 
-    def work(self) -> BaseException | None:
-        """Run all tasks; the error that stopped the run, if one did."""
-        self.pool.tell(("run", np.geterr()))
+    def work(self) -> None:
+        """Run all tasks, or as many as can be until an error or a cancellation is in `stop`."""
+        self.pool.begin(np.geterr(), self.recorder is not None)
         self.take_arguments()
-        if self.log is not None:
-            self.log.note_ready(self.plan.roots, 0)
         self.hand_out()
         while any(worker.sent for worker in self.pool.workers):
-            for worker in self.pool.wait():
-                self.listen(worker)
-        if self.error is None:
+            told = self.pool.wait(BATCH_SECONDS if self.holding else POLL_SECONDS)
+            for worker, speaks in told:
+                self.listen(worker, speaks)
+            self.hand_out(patiently=bool(told))
+            if len(self.stop) > self.failed:  # the caller's doing
+                raise self.stop[0]
+        if not self.failed:
             self.fetch_results()
         for block in self.living:
             self.free(block)
-        return self.error
 
     def take_arguments(self) -> None:
         """Copy the arguments to the shared memory, all at once: those that overlap must go on to."""
-        slots = [slot for slot in self.plan.inputs if self.plan.readers[slot]]
-        arrays = [slot for slot in slots if is_array(self.values[slot])]
-        places = self.arena.place([self.values[slot] for slot in arrays], self.arena.allocate)
-        for slot, placed in zip(arrays, places):
-            self.hold(slot, ("array", None, [placed]))
-        for slot in slots:
-            if slot not in self.encoded:
-                self.hold(slot, encode(self.values[slot], self.arena, self.arena.allocate))
+        arguments = {slot: self.values[slot] for slot in self.plan.inputs if self.plan.readers[slot]}
+        self.plain, encoded = encode(arguments, self.arena, self.arena.allocate)
+        for slot, value in encoded.items():
+            self.hold(slot, value)
 
-    def hand_out(self) -> None:
-        """Send ready tasks to the workers that can take one."""
-        pool = self.pool
-        most = 2 if pool.typical < SHORT else 1
-        while True:
+    def hand_out(self, patiently: bool = True) -> None:
+        """Send batches to the workers that can take one; `patiently`: not little when soon there is more."""
+        pool, batches = self.pool, self.batches
+        self.holding = False
+        while batches.waiting and not self.failed:
             worker = min(pool.workers, key=lambda worker: len(worker.sent))
-            if len(worker.sent) >= most:
+            # Nobody gets a second batch as long as the others might want it.
+            if len(worker.sent) > (batches.waiting >= len(pool.workers)):
                 return
-            task = self.again.pop() if self.again else self.schedule.ready()
-            if task is None:
-                return
-            inputs = {slot: self.encoded[slot] for slot in self.plan.sources[task]}
-            pool.send(worker, task, inputs, self.room[task])
+            if patiently and batches.waiting * pool.typical < MESSAGE_SECONDS:
+                self.holding = any(worker.sent for worker in pool.workers)
+                if self.holding:
+                    return
+            batch = batches.take(BATCH_SECONDS / pool.scale, pool.costs, 2 * len(pool.workers))
+            if batch is not None:
+                self.send(worker, batch)
 
-    def listen(self, worker: Worker) -> None:
+    def send(self, worker: Worker, batch: Batch) -> None:
+        """Send a batch and those of the values it reads that do not come from itself."""
+        sources = self.plan.sources
+        plain, encoded = {}, {}
+        for slot in set(chain.from_iterable([sources[task] for task in batch.tasks])).difference(batch.tasks):
+            if slot in self.plain:
+                plain[slot] = self.plain[slot]
+            elif slot in self.encoded:
+                encoded[slot] = self.encoded[slot]
+        self.pool.send(worker, batch, plain, encoded)
+
+    def listen(self, worker: Worker, speaks: bool) -> None:
         """Take a message from a worker, and go on."""
         try:
-            message = self.pool.receive(worker)
+            message = self.pool.receive(worker, speaks)
         except EOFError:
             self.bury(worker)
-            self.hand_out()
             return
         if message is None:
             return
         sent = worker.sent.popleft()
-        if message[0] == "error":
-            self.note_error(worker, sent.task, *message[1:])
-            held: set[int] = set()
-        else:
-            held = self.note_done(worker, sent.task, *message[1:])
+        report = Report(*message)
+        for slot in report.kept:
+            self.pool.pinned |= self.pool.blocks(self.encoded[slot])
+        if self.recorder is not None:
+            self.recorder.note(worker.number, sent.batch.tasks, report)
+        held: set[int] = set()
+        if not self.failed and self.warn(report.warned):
+            if report.kind == "error":
+                self.fail(report.task, _unpickled(report.error))
+            else:
+                held = self.take_results(sent.batch, report)
         for room in sent.rooms:
             if room not in held:
                 self.arena.free(room)
-        self.hand_out()
 
-    def note_done(
-        self,
-        worker: Worker,
-        task: int,
-        encoded: Encoded,
-        size: int,
-        start: float,
-        end: float,
-        kept: bool,
-        warned: list[Warned],
-    ) -> set[int]:
-        """Take a result, tell the schedule, drop what is dead; the blocks that the result lies in."""
-        self.pool.typical = (self.pool.typical + end - start) / 2
-        if kept:
-            for slot in self.plan.sources[task]:
-                self.pool.pinned |= self.pool.blocks(self.encoded[slot])
-        if self.error is not None or not self.warn(task, warned):
-            return set()
-        held = self.hold(task, encoded)
-        self.sizes[task] = size
-        made_ready, dead = self.schedule.done(task)
-        if self.log is not None:
-            self.log.note("start", task, worker.number, time=start)
-            self.log.note("end", task, worker.number, _sized(size), time=end)
-            self.log.note_ready(made_ready, 0)
-        for slot in dead:
+    def take_results(self, batch: Batch, report: Report) -> set[int]:
+        """Hold the results of a batch, drop what is dead; the blocks that the results lie in."""
+        if report.done:
+            self.pool.learn(batch.tasks[: report.done], report.seconds, report.encoded)
+        self.plain.update(report.plain)
+        held = set()
+        for slot, value in report.encoded.items():
+            held |= self.hold(slot, value)
+        for slot in self.batches.done(batch, report.done):
             self.drop(slot)
         return held
 
-    def note_error(
-        self, worker: Worker, task: int, data: bytes, start: float, end: float, warned: list[Warned]
-    ) -> None:
-        """Stop the run with the error that a task has raised."""
-        if self.log is not None:
-            self.log.note("start", task, worker.number, time=start)
-            self.log.note("error", task, worker.number, time=end)
-        if self.error is None and self.warn(task, warned):
-            self.stop(task, _unpickled(data))
-
     def bury(self, worker: Worker) -> None:
-        """Replace a worker that has died, and see to the tasks that were with it."""
+        """Replace a worker that has died, and see to the batches that were with it."""
         lost = self.pool.replace(worker)
         for sent in lost:
             for room in sent.rooms:
                 self.arena.free(room)
-        if not lost or self.error is not None:
+        if self.failed or not lost:
             return
-        self.again += [sent.task for sent in lost]
-        task = lost[0].task  # the one it was at
+        for sent in lost[1:]:
+            self.batches.give_back(sent.batch.tasks)
+        tasks = lost[0].batch.tasks
+        self.batches.give_back(tasks, alone=worker.started)
+        if not worker.started:
+            return
+        task = self.pool.task_of(worker)
+        if task not in tasks:  # it had not begun
+            return
         self.deaths[task] += 1
         if self.deaths[task] == LIVES:
-            self.stop(
-                task,
-                RuntimeError(
-                    f"{self.plan.describe(task)} has ended {LIVES} worker processes, "
-                    f"the last by {worker.how_it_ended()}"
-                ),
-            )
+            how = worker.process.how_it_ended()
+            text = f"{self.plan.describe(task)} has ended {LIVES} worker processes, the last by {how}"
+            self.fail(task, RuntimeError(text))
 
-    def stop(self, task: int, error: BaseException) -> None:
+    def fail(self, task: int, error: BaseException) -> None:
         """Keep the first error, and hand out nothing more."""
+        self.failed = True
+        self.stop.append(error)
         self.plan.blame(task, error)
-        self.error = error
-        self.again.clear()
-        self.schedule.failed()
+        self.pool.end_early()
 
-    def warn(self, task: int, warned: list[Warned]) -> bool:
-        """Give the warnings of a task, as if it had run here; False if one is an error to the filters."""
-        try:
-            for message, category, filename, lineno in warned:
+    def warn(self, warned: list[Warned]) -> bool:
+        """Give the warnings of tasks, as if they had run here; False if one is an error to the filters."""
+        for task, message, category, filename, lineno in warned:
+            try:
                 warnings.warn_explicit(message, category, filename, lineno, registry=self.pool.registry)
-        except Warning as error:
-            self.stop(task, error)
-            return False
+            except Warning as error:
+                self.fail(task, error)
+                return False
         return True
 
     def hold(self, slot: int, encoded: Encoded) -> set[int]:
@@ -254,11 +247,13 @@ class _Run:
 
     def drop(self, slot: int) -> None:
         """Drop a dead value, and the blocks in which no other lies."""
-        if self.log is not None:
-            value = _sized(self.sizes[slot]) if slot in self.sizes else self.values[slot]
-            self.log.note("free", slot, 0, value)
-        self.values[slot] = None
-        for block in self.pool.blocks(self.encoded.pop(slot)):
+        if slot in self.plain:
+            del self.plain[slot]
+            return
+        encoded = self.encoded.pop(slot, None)
+        if encoded is None:
+            return
+        for block in self.pool.blocks(encoded):
             self.living[block] -= 1
             if not self.living[block]:
                 del self.living[block]
@@ -269,15 +264,54 @@ class _Run:
             self.arena.free(block)
 
     def fetch_results(self) -> None:
-        """Copy the results of the graph out of the shared memory."""
-        for slot in {slot for slot, _ in self.plan.outputs} & self.sizes.keys():
-            try:
-                self.values[slot] = decode(self.encoded[slot], self.copied)
-            except Exception as error:  # of a type that cannot be unpickled
-                self.stop(slot, error)
+        """Copy the results of the plan out of the shared memory."""
+        for slot, _ in self.plan.outputs:
+            if slot in self.plain:
+                self.values[slot] = self.plain[slot]
+            elif slot in self.encoded and self.plan.functions[slot] is not None:
+                try:
+                    self.values[slot] = decode(self.encoded.pop(slot), self.copied)
+                except Exception as error:  # of a type that cannot be unpickled
+                    self.fail(slot, error)
+                    return
 
     def copied(self, placed: Placed) -> Any:
         return private(self.arena.view(placed))
+
+
+class _Recorder:
+    """Writes the log, by going through the schedule again, task for task, with the workers' times."""
+
+    def __init__(self, plan: Plan, log: Events, values: list[Any]) -> None:
+        self.plan = plan
+        self.schedule = Schedule(plan)
+        self.log = log
+        self.values = values
+        self.sizes: dict[int, int] = {}
+        self.ends: dict[int, float] = {}
+        log.note_ready(plan.roots, 0)
+
+    def note(self, worker: int, tasks: list[int], report: Report) -> None:
+        """Note what has run of a batch, what each task has made ready, and which values are dead."""
+        log, plan = self.log, self.plan
+        for task, (start, end, size) in zip(tasks, report.times):
+            self.sizes[task] = size
+            log.note("start", task, worker, time=start)
+            if report.kind == "error" and task == report.task:
+                log.note("error", task, worker, time=report.seconds)
+                continue
+            log.note("end", task, worker, _sized(size), time=end)
+            self.ends[task] = end
+            made_ready, dead = self.schedule.done(task)
+            for following in made_ready:
+                log.note("ready", following, 0, time=self.last_end(plan.sources[following]))
+            for slot in dead:
+                value = _sized(self.sizes[slot]) if slot in self.sizes else self.values[slot]
+                log.note("free", slot, 0, value, time=self.last_end((slot, *plan.successors[slot])))
+
+    def last_end(self, tasks: Sequence[int]) -> float:
+        """When the last of some tasks ended; reports of different workers come in any order."""
+        return max([self.ends[task] for task in tasks if task in self.ends])
 
 
 def _sized(nbytes: int) -> Any:

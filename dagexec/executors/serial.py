@@ -1,17 +1,20 @@
 """One task after another in the caller's thread, in the order of the graph.
 
-The order is known, so everything is worked out beforehand: a step is a function, the getter of its inputs,
-the slot of its result, and the slots whose last reader it is. The loop does nothing else.
+The order is known, so everything is worked out beforehand: a step is a function, the slots it reads, the
+getter of its inputs if there are several, the slot of its result, and the slots whose last reader it is. The
+loop does nothing else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from dagexec.events import Events
-from dagexec.plan import Plan
+from dagexec.plan import Plan, collector_paused
 from dagexec.schedule import Schedule
+
+Step = tuple[Callable[..., Any], tuple[int, ...], Any, int, tuple[int, ...]]
 
 
 class Serial:
@@ -19,37 +22,25 @@ class Serial:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        schedule = Schedule(plan)
-        self._steps = [
-            (plan.functions[task], plan.fetch[task], task, tuple(schedule.done(task)[1]))
-            for task in plan.tasks
-        ]
+        self._steps = steps_of(plan)
 
-    def __call__(self, values: list[Any], log: Events | None = None) -> Sequence[Any]:
+    def __call__(self, values: list[Any], log: Events | None, stop: list[BaseException]) -> Sequence[Any]:
         """Run on `values`, which hold the arguments and constants and take the results."""
         if log is not None:
-            return self._record(values, log)
-        task = -1
-        try:
-            for function, fetch, task, dead in self._steps:
-                values[task] = function(*fetch(values))
-                for slot in dead:
-                    values[slot] = None
-        except BaseException as error:
-            self._plan.blame(task, error)
-            raise
+            return self._record(values, log, stop)
+        run_steps(self._plan, self._steps, values, stop)
         return values
 
-    def _record(self, values: list[Any], log: Events) -> Sequence[Any]:
-        plan, schedule = self._plan, Schedule(self._plan)
-        log.note_ready(plan.roots, 0)
-        for task in plan.tasks:
+    def _record(self, values: list[Any], log: Events, stop: list[BaseException]) -> Sequence[Any]:
+        schedule = Schedule(self._plan)
+        log.note_ready(self._plan.roots, 0)
+        for step in self._steps:
+            task = step[3]
             log.note("start", task, 0)
             try:
-                values[task] = plan.functions[task](*plan.fetch[task](values))
-            except BaseException as error:
+                run_steps(self._plan, (step[:4] + ((),),), values, stop)
+            except BaseException:
                 log.note("error", task, 0)
-                plan.blame(task, error)
                 raise
             log.note("end", task, 0, values[task])
             made_ready, dead = schedule.done(task)
@@ -60,3 +51,49 @@ class Serial:
 
     def close(self) -> None:
         """Nothing is held between runs."""
+
+
+@collector_paused()
+def steps_of(plan: Plan) -> list[Step]:
+    """The steps of a serial run, with the values that are dead after each."""
+    functions: list[Any] = plan.functions
+    needed = bytearray(len(functions))
+    for slot, _ in plan.outputs:
+        needed[slot] = True
+    steps: list[Step] = []
+    for task in reversed(plan.tasks):
+        slots = plan.sources[task]
+        dead = [] if needed[task] else [task]
+        for slot in slots:
+            if not needed[slot]:
+                needed[slot] = True
+                dead.append(slot)
+        steps.append((functions[task], slots, plan.fetch[task], task, tuple(dead)))
+    steps.reverse()
+    return steps
+
+
+def run_steps(plan: Plan, steps: Iterable[Step], values: list[Any], stop: list[BaseException]) -> None:
+    """Run steps in their order, until `stop` holds an exception, which is raised then."""
+    task = -1
+    try:
+        for function, slots, fetch, task, dead in steps:
+            count = len(slots)
+            if count == 1:
+                values[task] = function(values[slots[0]])
+            elif count == 2:  # unpacking is cheaper than a call with *
+                first, second = slots
+                values[task] = function(values[first], values[second])
+            elif count:
+                values[task] = function(*fetch(values))
+            else:
+                values[task] = function()
+            for slot in dead:
+                values[slot] = None
+            if stop:
+                break
+    except BaseException as error:
+        plan.blame(task, error)
+        raise
+    if stop:
+        raise stop[0]

@@ -1,52 +1,97 @@
 """Tasks on threads of this process: the caller's thread is worker 0, the others come from a pool.
 
-Every worker does the same: under the lock it reports the task it has finished and takes the most urgent ready
-one; outside of the lock it computes. A worker that finds nothing ready sleeps; whoever makes more tasks ready
-than it takes on itself wakes one sleeper. An error or an interrupt stops the handing-out, running tasks are
-waited for, and the first error is raised.
+Two ways of dispatch serve two kinds of plan. Short tasks need one that costs next to nothing (light.py).
+Where tasks take so long that an order pays, where there are priorities, a log or a limit on memory, the most
+urgent task comes first (ranked.py).
+
+An error or an interrupt stops the handing-out, running tasks are waited for, and the first error is raised.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from contextvars import copy_context
-from threading import Condition
+from functools import partial
 from typing import Any
 
 from dagexec.events import Events
+from dagexec.executors.counting import counters
+from dagexec.executors.light import LightRun
+from dagexec.executors.ranked import RankedRun
 from dagexec.plan import Plan
-from dagexec.schedule import Schedule
+
+Work = Callable[[], None]
+
+# From this mean length of a task on, what the order costs is a few percent at the most.
+RANKED_FROM = 50e-6
+# The pool grows when runs overlap or nest, so that none waits for another's threads.
+MOST_THREADS = 10_000
 
 
 class Threads:
     """Runs a plan on `workers` threads, which stay for the next run."""
 
-    def __init__(self, plan: Plan, workers: int) -> None:
+    def __init__(self, plan: Plan, workers: int, max_live_bytes: float = float("inf")) -> None:
         self._plan = plan
         self._workers = workers
-        self._pool: ThreadPoolExecutor | None = None  # made by the first run
+        self._max_live_bytes = max_live_bytes
+        self._team = Team()
+        self._ranked = bool(plan.priority) or max_live_bytes < float("inf") or _tasks_are_long(plan)
+        if not self._ranked:
+            self._waits, self._reads = counters(plan.unmet), counters(plan.readers)
 
-    def __call__(self, values: list[Any], log: Events | None = None) -> Sequence[Any]:
+    def __call__(self, values: list[Any], log: Events | None, stop: list[BaseException]) -> Sequence[Any]:
         """Run on `values`, which hold the arguments and constants and take the results."""
-        run = _Run(self._plan, values, log)
-        helpers: list[Future[None]] = []
-        try:
-            if self._workers > 1:
-                # Each helper sees the caller's context: its numpy.errstate, for one.
-                helpers = [
-                    self._helpers().submit(copy_context().run, run.work, worker)
-                    for worker in range(1, self._workers)
-                ]
-            run.work(0)
-        except BaseException as error:  # an interrupt in the caller's thread
-            run.stop(error)
-        finally:
-            # One that has not begun has nothing to do: it would wait for another run's end.
-            wait([helper for helper in helpers if not helper.cancel()])
-        if run.error is not None:
-            raise run.error
+        if self._ranked or log is not None:
+            ranked = RankedRun(self._plan, values, log, stop, self._max_live_bytes)
+            with self._team.helping(ranked.end, stop) as start:
+                for worker in range(1, self._workers):
+                    start(partial(ranked.work, worker))
+                ranked.work(0)
+        else:
+            light = LightRun(self._plan, values, stop, self._waits, self._reads, self._plan.roots)
+            work_together(light, self._workers, self._team, stop)
+        if stop:
+            raise stop[0]
         return values
+
+    def close(self) -> None:
+        """Let the threads go."""
+        self._team.close()
+
+
+class Team:
+    """Threads that help the caller's; made when they are first wanted, kept for the next run."""
+
+    def __init__(self) -> None:
+        self._pool: ThreadPoolExecutor | None = None
+
+    @contextmanager
+    def helping(self, end: Work, stop: list[BaseException]) -> Iterator[Callable[[Work], None]]:
+        """A block whose value starts a helper; what it raises stops the run, and helpers end with it."""
+        helpers: list[Future[None]] = []
+
+        def start(work: Work) -> None:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(MOST_THREADS, "dagexec")
+            # Each helper sees the caller's context: its numpy.errstate, for one.
+            helpers.append(self._pool.submit(copy_context().run, work))
+
+        try:
+            yield start
+        except BaseException as error:  # an interrupt in the caller's thread
+            stop.append(error)
+        while helpers:  # one may have started another
+            try:
+                end()
+                wait(helpers[-1:])
+                helpers.pop()
+            except BaseException as error:
+                if stop:
+                    raise
+                stop.append(error)
 
     def close(self) -> None:
         """Let the threads go."""
@@ -54,73 +99,25 @@ class Threads:
         if pool is not None:
             pool.shutdown()
 
-    def _helpers(self) -> ThreadPoolExecutor:
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(self._workers - 1, "dagexec")
-        return self._pool
+
+class _Starter:
+    """Stands for a worker that has not begun; to wake it is to start it."""
+
+    def __init__(self, start: Callable[[], None]) -> None:
+        self._start = start
+
+    def put(self, item: None, /) -> None:
+        self._start()
 
 
-class _Run:
-    """What the workers of one run share."""
+def work_together(run: LightRun, workers: int, team: Team, stop: list[BaseException]) -> None:
+    """Run until there is nothing left to do, or until it is stopped or paused."""
+    with team.helping(run.end, stop) as start:
+        run.begin([_Starter(partial(start, run.work)) for _ in range(1, workers)])
+        run.work()
 
-    def __init__(self, plan: Plan, values: list[Any], log: Events | None) -> None:
-        self.plan = plan
-        self.values = values
-        self.log = log
-        self.schedule = Schedule(plan)
-        self.changed = Condition()
-        self.sleepers = 0
-        self.error: BaseException | None = None
-        if log is not None:
-            log.note_ready(plan.roots, 0)
 
-    def work(self, worker: int) -> None:
-        """Take on tasks until there are none."""
-        plan, values, log = self.plan, self.values, self.log
-        task = self.next_task(None, worker)
-        while task is not None:
-            try:
-                if log is not None:
-                    log.note("start", task, worker)
-                values[task] = plan.functions[task](*plan.fetch[task](values))
-                if log is not None:
-                    log.note("end", task, worker, values[task])
-            except BaseException as error:
-                if log is not None:
-                    log.note("error", task, worker)
-                self.stop(error)  # first, whatever the error may do
-                plan.blame(task, error)
-                return
-            task = self.next_task(task, worker)
-
-    def next_task(self, finished: int | None, worker: int) -> int | None:
-        """Report a finished task, and wait for the next; None when the run is over."""
-        schedule = self.schedule
-        with self.changed:
-            if finished is not None:
-                self.report(finished, worker)
-            while (task := schedule.ready()) is None and not schedule.finished:
-                self.sleepers += 1
-                self.changed.wait()
-                self.sleepers -= 1
-            if schedule.finished:
-                self.changed.notify_all()
-            elif self.sleepers and schedule.waiting:
-                self.changed.notify()
-            return task
-
-    def report(self, task: int, worker: int) -> None:
-        """Tell the schedule that a task is done, and drop the values that are dead."""
-        made_ready, dead = self.schedule.done(task)
-        if self.log is not None:
-            self.log.note_done(made_ready, dead, self.values, worker)
-        for slot in dead:
-            self.values[slot] = None
-
-    def stop(self, error: BaseException) -> None:
-        """Keep the first error and let the other workers end."""
-        with self.changed:
-            if self.error is None:
-                self.error = error
-            self.schedule.failed()
-            self.changed.notify_all()
+def _tasks_are_long(plan: Plan) -> bool:
+    """Is it known of the tasks that they take long, compared with the cost of an order?"""
+    known = plan.costs is not None or plan.origin is not None
+    return known and bool(plan.tasks) and sum(plan.seconds) > RANKED_FROM * len(plan.tasks)

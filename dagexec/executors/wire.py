@@ -1,20 +1,22 @@
 """Values as they travel between processes: small messages, with all arrays in shared memory.
 
-A value is encoded as (kind, payload, places of its arrays); the kinds are
+A number, a short string or None travels as it is, many of them in one dictionary. Any other value is encoded
+as (kind, payload, places of its arrays); the kinds are
 
 - "array": an array;
 - "tuple": a tuple of arrays;
-- "plain": a number, a short string, None: the payload itself;
 - "pickle": anything else, pickled; an array inside is left out of the pickle and lies in the memory;
 - "stored": the same, but the pickle is long and lies in the memory, before the arrays.
 
-Pickling is cloudpickle's: functions and classes of the user's main module travel by value.
+The values of one message are placed together, so that arrays of theirs that overlap go on to. Pickling is
+cloudpickle's: functions and classes of the user's main module travel by value.
 
 >>> from dagexec.executors.arena import Arena
 >>> arena = Arena()
->>> kind, payload, (placed,) = encode({"x": [np.arange(3.0)]}, arena, arena.allocate)
->>> kind, placed[1:]
-('pickle', ((3,), (8,), 'd', True))
+>>> plain, encoded = encode({1: 5, 2: {"x": [np.arange(3.0)]}}, arena, arena.allocate)
+>>> kind, payload, (placed,) = encoded[2]
+>>> plain, kind, placed[1:]
+({1: 5}, 'pickle', ((3,), (8,), 'd', True))
 >>> decode((kind, payload, [placed]), arena.view)
 {'x': [array([0., 1., 2.])]}
 >>> arena.close()
@@ -24,8 +26,9 @@ from __future__ import annotations
 
 import io
 import pickle
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from itertools import islice
+from typing import Any, NamedTuple
 
 import cloudpickle
 import numpy as np
@@ -34,32 +37,84 @@ from dagexec.executors.arena import Allocate, Array, Memory, Placed
 
 Encoded = tuple[str, Any, list[Placed]]
 
-LONG_MESSAGE = 8192  # two of them, each way, fit a socket's buffer: neither side ever waits for the other
+Warned = tuple[int, str, type[Warning], str, int]  # task, text, category, file and line
+
+
+class Report(NamedTuple):
+    """What a worker answers to a batch: `kind` is "done" or "error".
+
+    The first `done` tasks are done. `warned` are the warnings they gave, `kept` the slots of which they keep
+    an array. With a log, `times` has start, end and bytes of each task that began.
+    """
+
+    kind: str
+    done: int
+    seconds: float  # that the batch took; of an error, the time
+    plain: dict[int, Any]  # the values that are read outside of the batch
+    encoded: dict[int, Encoded]
+    task: int  # that failed
+    error: bytes  # pickled
+    kept: list[int]
+    warned: list[Warned]
+    times: list[tuple[float, float, int]]
+
+
+LONG_MESSAGE = 16_000  # two of them, each way, fit a socket's buffer: neither side waits for the other
 LONG_PICKLE = 1024
 NUMBERS = (int, float, complex, bool, type(None))
 
 
-def encode(value: Any, memory: Memory, allocate: Allocate) -> Encoded:
-    """A value as it travels; `allocate` gives room for those of its arrays that are not in the memory."""
-    if _is_plain(value):
-        return "plain", value, []
-    if is_array(value):
-        return "array", None, memory.place([value], allocate)
-    if type(value) is tuple and value and all(map(is_array, value)):
-        return "tuple", None, memory.place(value, allocate)
-    arrays: list[Array] = []
-    data = io.BytesIO()
-    _Pickler(data, arrays).dump(value)
-    if data.tell() <= LONG_PICKLE:
-        return "pickle", data.getvalue(), memory.place(arrays, allocate)
-    return "stored", None, memory.place([np.frombuffer(data.getvalue(), np.uint8), *arrays], allocate)
+class Parcel:
+    """Values that are to travel together."""
+
+    def __init__(self) -> None:
+        self.plain: dict[int, Any] = {}
+        self._others: list[tuple[int, str, Any, int]] = []  # slot, kind, payload, number of arrays
+        self._arrays: list[Array] = []
+
+    def add(self, slot: int, value: Any) -> None:
+        """Add the value of a slot; raises what pickling it raises."""
+        if is_plain(value):
+            self.plain[slot] = value
+            return
+        payload = None
+        if is_array(value):
+            kind, arrays = "array", [value]
+        elif type(value) is tuple and value and all(map(is_array, value)):
+            kind, arrays = "tuple", list(value)
+        else:
+            kind, arrays, data = "pickle", [], io.BytesIO()
+            _Pickler(data, arrays).dump(value)
+            payload = data.getvalue()
+            if len(payload) > LONG_PICKLE:
+                kind, arrays = "stored", [np.frombuffer(payload, np.uint8), *arrays]
+                payload = None
+        self._others.append((slot, kind, payload, len(arrays)))
+        self._arrays += arrays
+
+    def place(self, memory: Memory, allocate: Allocate) -> dict[int, Encoded]:
+        """The values that are not plain, encoded; `allocate` gives room for arrays not in the memory yet."""
+        if not self._others:
+            return {}
+        places = iter(memory.place(self._arrays, allocate))
+        return {
+            slot: (kind, payload, list(islice(places, count))) for slot, kind, payload, count in self._others
+        }
+
+
+def encode(
+    values: Mapping[int, Any], memory: Memory, allocate: Allocate
+) -> tuple[dict[int, Any], dict[int, Encoded]]:
+    """Values as they travel: those that are plain, and the others, encoded."""
+    parcel = Parcel()
+    for slot, value in values.items():
+        parcel.add(slot, value)
+    return parcel.plain, parcel.place(memory, allocate)
 
 
 def decode(encoded: Encoded, view: Callable[[Placed], Array]) -> Any:
     """The value; `view` makes an array from where it lies."""
     kind, payload, places = encoded
-    if kind == "plain":
-        return payload
     arrays = [view(placed) for placed in places]
     if kind == "array":
         return arrays[0]
@@ -89,7 +144,8 @@ def unpack(data: bytes, memory: Memory) -> Any:
     return pickle.loads(memory.map[offset : offset + length])
 
 
-def _is_plain(value: Any) -> bool:
+def is_plain(value: Any) -> bool:
+    """Does a value travel as it is?"""
     if type(value) in NUMBERS:
         return type(value) is not int or value.bit_length() < 8 * LONG_PICKLE
     if isinstance(value, np.generic):
@@ -98,6 +154,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def is_array(value: Any) -> bool:
+    """Does a value lie in the shared memory as it is?"""
     return type(value) is np.ndarray and not value.dtype.hasobject
 
 

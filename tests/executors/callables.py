@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import subprocess
+import threading
+
 import numpy as np
 
 import dagexec
@@ -49,3 +54,13 @@ def identical(value, expected):
             and value.tobytes() == expected.tobytes()
         )
     return type(value) is type(expected) and (value == expected or value.tobytes() == expected.tobytes())
+
+
+def state():
+    """What a run or an executor might leave behind in this process and beside it."""
+    gc.collect()
+    children = subprocess.run(
+        ["ps", "--ppid", str(os.getpid()), "-o", "args="], capture_output=True, text=True, check=False
+    )
+    lines = [line for line in children.stdout.splitlines() if not line.startswith("ps ")]
+    return sorted(os.listdir("/dev/fd")), os.listdir("/dev/shm"), threading.active_count(), lines

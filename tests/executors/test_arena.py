@@ -187,22 +187,26 @@ VALUES = {
 }
 
 
+def sent_and_back(value, arena):
+    message = pack(("task", *encode({7: value}, arena, arena.allocate)), arena, arena.allocate)
+    _, plain, encoded = unpack(message, arena)
+    return plain[7] if plain else decode(encoded[7], arena.view)
+
+
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
 def test_values_of_any_kind_travel(arena, value):
-    encoded = encode(value, arena, arena.allocate)
-    sent = unpack(pack(("task", encoded), arena, arena.allocate), arena)
-    back = decode(sent[1], arena.view)
+    back = sent_and_back(value, arena)
     assert type(back) is type(value)
     assert np.array_equal(back, value) if isinstance(value, np.ndarray) else back == value
 
 
 def test_a_nan_keeps_its_bits(arena):
-    assert decode(encode(NAN, arena, arena.allocate), arena.view).tobytes() == NAN.tobytes()
+    assert sent_and_back(NAN, arena).tobytes() == NAN.tobytes()
 
 
 def test_arrays_inside_of_other_values_lie_in_the_memory_and_keep_overlapping(arena):
     value = {"pair": (BASE, [BASE.T]), "held": Holder(BASE[1]), "text": "x" * 5000}
-    encoded = encode(value, arena, arena.allocate)
+    encoded = encode({0: value}, arena, arena.allocate)[1][0]
     kind, payload, places = encoded
     assert (kind, payload, len(places)) == ("stored", None, 4)
     back = decode(encoded, arena.view)

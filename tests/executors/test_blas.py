@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from threadpoolctl import ThreadpoolController
 
-from dagexec.executors.blas import OneBlasThread
+from dagexec.executors.blas import BlasThreads
 
 
 def blas_threads() -> list[int]:
@@ -13,7 +13,7 @@ def blas_threads() -> list[int]:
 
 def test_the_limit_holds_until_the_last_of_overlapping_runs_ends():
     before = blas_threads()
-    first, second = OneBlasThread(), OneBlasThread()
+    first, second = BlasThreads(1), BlasThreads(1)
     first.__enter__()
     second.__enter__()
     assert set(blas_threads()) == {1}

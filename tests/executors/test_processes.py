@@ -208,7 +208,7 @@ def test_blocks_are_used_again():
     with compiled(graph_of(node)) as executor:
         for _ in range(2):
             assert executor()[0][0] == 101
-            pages = os.fstat(executor._execute._pool.arena.file).st_blocks * 512
+            pages = os.fstat(executor._runner._execute._pool.arena.file).st_blocks * 512
             assert pages < 6 * 8_000_000
 
 
@@ -219,12 +219,12 @@ def test_every_block_is_free_after_a_run_also_one_that_failed():
     x = call(lambda: np.ones(1000))
     with compiled(graph_of(call(lambda x: [x, x[1:], "text" * 2000], x), call(len, x))) as executor:
         executor()
-        assert executor._execute._pool.arena._used_bytes == 0
+        assert executor._runner._execute._pool.arena._used_bytes == 0
     with compiled(graph_of(call(fail, x), *[call(len, x) for _ in range(9)])) as executor:
         for _ in range(3):
             with pytest.raises(Boom):
                 executor()
-            assert executor._execute._pool.arena._used_bytes == 0
+            assert executor._runner._execute._pool.arena._used_bytes == 0
 
 
 def test_a_machine_with_less_address_space_is_served(monkeypatch):

@@ -63,7 +63,7 @@ def test_a_task_that_kills_three_workers_is_blamed_by_name(tmp_path):
 def test_a_worker_that_dies_between_runs_is_replaced():
     with compiled(graph_of(*[call(os.getpid) for _ in range(8)])) as executor:
         pids = set(executor())
-        for worker in executor._execute._pool.workers:
+        for worker in executor._runner._execute._pool.workers:
             worker.process.kill()
             worker.process.wait()
         assert not pids & set(executor())
@@ -97,7 +97,7 @@ def test_close_leaves_no_process_descriptor_thread_or_segment():
     before = state()
     executor = compiled(graph_of(*[call(lambda: np.ones(10**6)) for _ in range(8)]), workers=3)
     executor()
-    pids = [worker.process.pid for worker in executor._execute._pool.workers]
+    pids = [worker.process.pid for worker in executor._runner._execute._pool.workers]
     assert len(alive(pids)) == 3
     executor.close()
     executor.close()
@@ -109,7 +109,7 @@ def test_an_executor_that_is_garbage_leaves_nothing():
     before = os.listdir("/dev/fd")
     executor = compiled(graph_of(call(lambda: 1)))
     executor()
-    pids = [worker.process.pid for worker in executor._execute._pool.workers]
+    pids = [worker.process.pid for worker in executor._runner._execute._pool.workers]
     del executor
     gc.collect()
     assert not alive(pids)
@@ -120,7 +120,7 @@ def test_nothing_starts_before_the_first_run_or_for_a_plan_without_tasks():
     graph = dagexec.trace(lambda x: x)(1.0)
     with compiled(graph) as executor:
         assert executor(2.0) == 2.0
-        assert executor._execute._pool is None
+        assert executor._runner._execute._pool is None
 
 
 HEAD = """
@@ -176,7 +176,7 @@ def test_a_script_without_main_guard_that_forgets_to_close_runs_and_leaves_nothi
         run = dagexec.compile(Graph([a, b, c], (), [b, c]), "processes", 2)
         pair, told = run()
         print(isinstance(pair, Pair), told)
-        print(*(worker.process.pid for worker in run._execute._pool.workers))
+        print(*(worker.process.pid for worker in run._runner._execute._pool.workers))
         """,
     )
     once, told, pids = out.splitlines()
@@ -273,7 +273,7 @@ def test_workers_end_when_the_parent_is_killed(tmp_path):
     node = call(os.getpid)
     run = dagexec.compile(Graph([node, *[call(os.getpid)]], (), [node]), "processes", 2)
     run()
-    print(*(worker.process.pid for worker in run._execute._pool.workers), flush=True)
+    print(*(worker.process.pid for worker in run._runner._execute._pool.workers), flush=True)
     time.sleep(300)
     """
     environment = os.environ | {"PYTHONPATH": os.getcwd()}

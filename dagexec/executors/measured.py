@@ -1,0 +1,57 @@
+"""Where estimates are close: the first runs try one worker and several in turn, and the faster one stays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+from dagexec.events import Events
+from dagexec.executors.serial import Serial
+from dagexec.executors.threads import Threads
+from dagexec.plan import Plan
+
+TRIALS = 3  # of each, after one that is not counted
+
+
+class Measured:
+    """Runs a plan on `workers` threads or in the caller's; the two compute the same bits.
+
+    `story` tells what was found.
+    """
+
+    def __init__(self, plan: Plan, workers: int) -> None:
+        self._candidates: dict[str, Serial | Threads] = {
+            "threads": Threads(plan, workers),
+            "serial": Serial(plan),
+        }
+        self._seconds: dict[str, list[float]] = {name: [] for name in self._candidates}
+        self.chosen = "threads"
+        self._decided = False
+
+    @property
+    def story(self) -> list[str]:
+        """What the trials have shown."""
+        tried = {name: seconds[1:] for name, seconds in self._seconds.items() if len(seconds) > 1}
+        times = ", ".join(f"{name} {median(seconds) * 1e3:.3g} ms" for name, seconds in tried.items())
+        verdict = f"so {self.chosen}" if self._decided else f"{self.chosen} for the time being"
+        return [f"measured: {times or 'nothing yet'}; {verdict}"]
+
+    def __call__(self, values: list[Any], log: Events | None, stop: list[BaseException]) -> Sequence[Any]:
+        """Run on `values`, which hold the arguments and constants and take the results."""
+        if self._decided or log is not None:
+            return self._candidates[self.chosen](values, log, stop)
+        name = min(self._seconds, key=lambda name: len(self._seconds[name]))
+        start = perf_counter()
+        found = self._candidates[name](values, log, stop)
+        self._seconds[name].append(perf_counter() - start)
+        if all(len(seconds) > TRIALS for seconds in self._seconds.values()):
+            self._decided = True
+            self.chosen = min(self._seconds, key=lambda name: median(self._seconds[name][1:]))
+        return found
+
+    def close(self) -> None:
+        """Let the threads go."""
+        for candidate in self._candidates.values():
+            candidate.close()

@@ -1,0 +1,100 @@
+"""Dispatch by urgency: of the ready tasks the one with the longest path to the end comes first.
+
+Under one lock a worker reports the task it has finished and takes the most urgent ready one; outside of the
+lock it computes. A worker that finds nothing ready sleeps; whoever makes more tasks ready than it takes on
+itself wakes one sleeper. This costs a few microseconds a task, so it is for tasks that take far longer, and
+for what needs the lock anyway: a log, and a limit on the memory that values hold.
+"""
+
+from __future__ import annotations
+
+from threading import Condition
+from typing import Any
+
+from dagexec.events import Events, held_bytes
+from dagexec.plan import Plan
+from dagexec.schedule import Schedule
+
+
+class RankedRun:
+    """What the workers of one run share. Above `max_live_bytes` no task is begun that waits for no other."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        values: list[Any],
+        log: Events | None,
+        stop: list[BaseException],
+        max_live_bytes: float,
+    ) -> None:
+        self.plan = plan
+        self.values = values
+        self.log = log
+        self.stop = stop
+        self.max_live_bytes = max_live_bytes
+        self.live_bytes = 0
+        self.schedule = Schedule(plan)
+        self.changed = Condition()
+        self.sleepers = 0
+        if log is not None:
+            log.note_ready(plan.roots, 0)
+
+    def work(self, worker: int) -> None:
+        """Take on tasks until there are none."""
+        plan, values, log = self.plan, self.values, self.log
+        functions: list[Any] = plan.functions
+        task = None
+        try:
+            task = self.next_task(None, worker)
+            while task is not None:
+                if log is not None:
+                    log.note("start", task, worker)
+                values[task] = functions[task](*[values[slot] for slot in plan.sources[task]])
+                if log is not None:
+                    log.note("end", task, worker, values[task])
+                task = self.next_task(task, worker)
+        except BaseException as error:
+            self.stop.append(error)  # first, whatever the error may do
+            if task is not None:
+                plan.blame(task, error)
+                if log is not None:
+                    log.note("error", task, worker)
+        finally:
+            self.end()
+
+    def next_task(self, finished: int | None, worker: int) -> int | None:
+        """Report a finished task, and wait for the next; None when the run is over."""
+        schedule = self.schedule
+        with self.changed:
+            if finished is not None:
+                self.report(finished, worker)
+            while not self.stop:
+                task = schedule.ready(self.live_bytes > self.max_live_bytes)
+                if task is not None:
+                    if self.sleepers and schedule.waiting:
+                        self.changed.notify()
+                    return task
+                if schedule.finished:
+                    break
+                self.sleepers += 1
+                self.changed.wait()
+                self.sleepers -= 1
+            return None
+
+    def report(self, task: int, worker: int) -> None:
+        """Tell the schedule that a task is done, and drop the values that are dead."""
+        values = self.values
+        made_ready, dead = self.schedule.done(task)
+        if self.log is not None:
+            self.log.note_done(made_ready, dead, values, worker)
+        if self.max_live_bytes < float("inf"):
+            self.live_bytes += held_bytes(values[task])
+            self.live_bytes -= sum([held_bytes(values[slot]) for slot in dead if self.plan.functions[slot]])
+        for slot in dead:
+            values[slot] = None
+
+    def end(self) -> None:
+        """Let all workers end."""
+        with self.changed:
+            self.schedule.failed()
+            self.changed.notify_all()

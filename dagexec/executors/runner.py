@@ -1,0 +1,195 @@
+"""A plan, what it runs on, and how: what `compile`, `get` and the commands have in common.
+
+>>> from dagexec.plan import lay_out
+>>> plan = lay_out([lambda: 2, abs], [(), (0,)], [(1, None)], constants={})
+>>> with Runner(plan, "threads", workers=2) as runner:
+...     runner.run(), runner.executor
+([2], 'threads')
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from dataclasses import replace
+from math import inf
+from typing import Any, TypedDict, TypeVar
+
+from dagexec.events import Events
+from dagexec.executors.adaptive import Adaptive
+from dagexec.executors.blas import BlasThreads, blas_threads
+from dagexec.executors.cancelling import Stoppable
+from dagexec.executors.choose import Choice, choose
+from dagexec.executors.failures import Failure, going_on, limited, retrying, tasks_failed
+from dagexec.executors.measured import Measured
+from dagexec.executors.processes import Processes
+from dagexec.executors.serial import Serial
+from dagexec.executors.threads import Threads
+from dagexec.plan import Plan
+from dagexec.progress import Tally, progress
+
+CHOICES = ("auto", "serial", "threads", "processes")
+
+T = TypeVar("T")
+
+_EXECUTORS: dict[str, Callable[[Plan, int, float], Any]] = {
+    "serial": lambda plan, workers, most: Threads(plan, 1, most) if most < inf else Serial(plan),
+    "threads": Threads,
+    "processes": lambda plan, workers, most: Processes(plan, workers),
+    "adaptive": lambda plan, workers, most: Adaptive(plan, workers),
+    "measured": lambda plan, workers, most: Measured(plan, workers),
+}
+
+
+class Options(TypedDict, total=False):
+    """How a run goes, beside what it runs on; the same for `compile`, `run` and `get`.
+
+    - `on_error`: "stop" (the default) raises the first error as soon as the tasks under way have ended;
+      "continue" runs everything that does not depend on a failed task, and then raises `TasksFailed`.
+    - `retries`: how often a task that raises an Exception is called again; 0 by default.
+    - `timeout`: the seconds a task may take, else it raises TimeoutError. Python cannot stop a running
+      function: on threads and serially it is left behind, to end by itself.
+    - `priority`: of ready tasks the one with the highest number comes first; 0 by default.
+    - `max_live_bytes`: while the computed arrays that are still to be read take more than that, no task is
+      begun that waits for no other, unless nothing else is under way.
+    - `progress`: show a progress bar on the terminal.
+
+    `retries`, `timeout` and `priority` may be mappings from tasks (keys of the dictionary, else numbers of
+    nodes) to their own.
+    """
+
+    on_error: str
+    retries: int | Mapping[Any, int]
+    timeout: float | Mapping[Any, float] | None
+    priority: Mapping[Any, float]
+    max_live_bytes: float
+    progress: bool
+
+
+def available_cores() -> int:
+    """The number of cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Runner:
+    """A plan ready to run. `executor` and `workers` say what it runs on ("auto" has been decided).
+
+    Raises ValueError for an unknown executor, no workers, or options that make no sense. Threads and
+    processes stay for the next run, until `close()` or the end of a `with` block.
+    """
+
+    def __init__(
+        self, plan: Plan, executor: str = "auto", workers: int | None = None, options: Options | None = None
+    ) -> None:
+        options = options or {}
+        _check(executor, workers, options)
+        self.plan = _with_options(plan, options)
+        self._goes_on = options.get("on_error") == "continue"
+        self._results = len(plan.outputs)
+        self._progress = options.get("progress", False)
+        most = options.get("max_live_bytes", inf)
+        # More workers than tasks would only be started.
+        count = min(workers or available_cores(), max(1, len(plan.tasks)))
+        if executor != "auto":
+            self._choice = Choice(executor, 1 if executor == "serial" else count)
+        elif plan.priority or most < inf:
+            self._choice = Choice("threads", count, 1, ("the order of tasks was asked for",))
+        else:
+            self._choice = choose(plan, count, min(count, blas_threads()))
+        self.workers = self._choice.workers
+        self._execute = _EXECUTORS[self._choice.executor](self.plan, self.workers, most)
+        self._limit = BlasThreads(self._choice.blas_threads) if plan.threaded_blas else nullcontext()
+
+    @property
+    def executor(self) -> str:
+        """What it runs on: of "auto", what has been chosen last."""
+        chosen: str = getattr(self._execute, "chosen", self._choice.executor)
+        return chosen
+
+    def explain(self) -> str:
+        """What it runs on and why, in lines."""
+        choice = self._choice
+        workers = f"{choice.workers} worker" + ("s" if choice.workers > 1 else "")
+        blas = f"{choice.blas_threads} BLAS thread" + ("s" if choice.blas_threads > 1 else "")
+        story = getattr(self._execute, "story", [])
+        return "\n".join([f"{self.executor}, up to {workers}, {blas} each", *choice.reasons, *story])
+
+    def run(self, values: list[Any] | None = None, log: Events | None = None) -> list[Any]:
+        """Run once, on `values` that hold the arguments; the values of the plan's outputs, in their order."""
+        values = self.plan.values() if values is None else values
+        with self._limit, Stoppable() as stop:
+            if self._progress:
+                tally = Tally(log)
+                with progress("running", len(self.plan.tasks), lambda: tally.ended):
+                    values = self._execute(values, tally, stop)
+            else:
+                values = self._execute(values, log, stop)
+        results = [
+            values[slot] if item is None or type(values[slot]) is Failure else values[slot][item]
+            for slot, item in self.plan.outputs
+        ]
+        if self._goes_on:
+            failed = tasks_failed(self.plan, results)
+            results = results[: self._results]
+            if failed is not None:
+                failed.results = results
+                raise failed
+        return results
+
+    def close(self) -> None:
+        """Let threads and processes go."""
+        self._execute.close()
+
+    def __enter__(self) -> Runner:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _with_options(plan: Plan, options: Options) -> Plan:
+    """The plan that does what the options ask for."""
+    if timeout := options.get("timeout"):
+        plan = limited(plan, _by_task(plan, "timeout", timeout, None))
+    if retries := options.get("retries"):
+        plan = retrying(plan, _by_task(plan, "retries", retries, 0))
+    if options.get("on_error") == "continue":
+        plan = going_on(plan)
+    if priority := options.get("priority"):
+        hint = _by_task(plan, "priority", priority, 0.0)
+        plan = replace(plan, priority={task: hint(task) for task in plan.tasks if hint(task)})
+    return plan
+
+
+def _by_task(plan: Plan, name: str, option: T | Mapping[Any, T], default: T) -> Callable[[int], T]:
+    """An option's value for each task; KeyError for a key that is no task."""
+    if not isinstance(option, Mapping):
+        return lambda task: option
+    known = {plan.key(task) for task in plan.tasks}
+    for key in option:
+        if key not in known:
+            raise KeyError(f"{name} is given for {key!r}, which is no task")
+    return lambda task: option.get(plan.key(task), default)
+
+
+def _check(executor: str, workers: int | None, options: Options) -> None:
+    """Raise ValueError for what makes no sense."""
+    if executor not in CHOICES:
+        raise ValueError(f"executor is {executor!r}; it can be {', '.join(CHOICES)}")
+    if workers is not None and (workers < 1 or workers != int(workers)):
+        raise ValueError(f"workers is {workers}; it must be a whole number, at least one")
+    if unknown := options.keys() - Options.__annotations__.keys():
+        raise TypeError(
+            f"there is no option {sorted(unknown)[0]!r}; there are {', '.join(Options.__annotations__)}"
+        )
+    on_error = options.get("on_error", "stop")
+    if on_error not in ("stop", "continue"):
+        raise ValueError(f"on_error is {on_error!r}; it can be stop, continue")
+    for name, least in (("retries", 0), ("timeout", 1e-9), ("max_live_bytes", 0)):
+        option: Any = options.get(name)
+        for value in option.values() if isinstance(option, Mapping) else (option,):
+            if value is not None and not value >= least:
+                raise ValueError(f"{name} is {value}; it must be {'positive' if least else 'at least 0'}")
