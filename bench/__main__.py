@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from bench import figure, overhead, report, schedulers
+from bench import figure, order, overhead, prediction, report, schedulers
 from dagexec.timing import machine, machine_line
 
 Rows = list[dict[str, Any]]
@@ -26,7 +26,9 @@ class Benchmark:
 
 
 BENCHMARKS = {
+    "order": Benchmark(order.measure, order.table),
     "overhead": Benchmark(overhead.measure, overhead.table),
+    "prediction": Benchmark(prediction.measure, prediction.table),
     "schedulers": Benchmark(
         schedulers.measure, report.table, lambda: schedulers.measure(quick=True), figure.draw
     ),

@@ -4,6 +4,9 @@ An executor that is given a log appends an Event for each thing that happens to 
 `start` and `end` (on a worker), `free` (its value was dropped), `error`. Timeline, trace file and measured
 costs are all computed from this log afterwards. Without a log, nothing is recorded and nothing is paid.
 
+A task may be several nodes joined (Plan.members): its events then bear the number of the last of them, and
+`members` tells the others.
+
 >>> import dagexec
 >>> graph = dagexec.trace(lambda x: (x + 1) * 2)(1.0)
 >>> value, events = dagexec.run(graph, 1.0, events=True)
@@ -14,7 +17,7 @@ costs are all computed from this log afterwards. Without a log, nothing is recor
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from os import PathLike
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -22,7 +25,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dagexec.files import written_whole
-from dagexec.graph import Graph
+from dagexec.graph import Graph, Node
 
 
 class Event(NamedTuple):
@@ -39,10 +42,15 @@ class Event(NamedTuple):
 
 
 class Events:
-    """The events of one run, in the order in which they were noted, and the graph they are about."""
+    """The events of one run, in the order in which they were noted, and the graph they are about.
+
+    `members` holds for each task that is several nodes joined their numbers; whoever runs a coarse plan sets
+    it to that plan's.
+    """
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
+        self.members: Mapping[int, tuple[int, ...]] = {}
         self._events: list[Event] = []
 
     def note(self, kind: str, task: int, worker: int, value: Any = None, time: float | None = None) -> None:
@@ -62,6 +70,19 @@ class Events:
         self.note_ready(made_ready, worker)
         for slot in dead:
             self.note("free", slot, worker, values[slot])
+
+    def name(self, task: int) -> str:
+        """What a task is called: the name or op of its node, or of the first and the last that are joined.
+
+        >>> import dagexec
+        >>> events = Events(dagexec.trace(lambda x: (x + 1) * 2)(1.0))
+        >>> events.members = {4: (2, 4)}
+        >>> events.name(2), events.name(4)
+        ('add', 'add … multiply (2 nodes)')
+        """
+        members = self.members.get(task, (task,))
+        first, last = (_name(self.graph.nodes[member]) for member in (members[0], members[-1]))
+        return f"{first} … {last} ({len(members)} nodes)" if len(members) > 1 else last
 
     @property
     def begin(self) -> float:
@@ -134,16 +155,20 @@ class Events:
         ]
         for task, worker, start, end in self.spans():
             node = nodes[task]
+            args: dict[str, Any] = {"task": task, "scope": "/".join(node.scope), "result": str(node.spec)}
+            if task in self.members:
+                joined = [nodes[member] for member in self.members[task]]
+                args["members"] = ["/".join((*member.scope, _name(member))) for member in joined]
             rows.append(
                 {
                     "ph": "X",
-                    "name": node.name or node.op.name,
+                    "name": self.name(task),
                     "cat": node.phase,
                     "pid": 0,
                     "tid": worker,
                     "ts": start * 1e6,
                     "dur": (end - start) * 1e6,
-                    "args": {"task": task, "scope": "/".join(node.scope), "result": str(node.spec)},
+                    "args": args,
                 }
             )
         for event in self:
@@ -156,6 +181,10 @@ class Events:
                 {"ph": "C", "name": "live bytes", "pid": 0, "ts": time * 1e6, "args": {"bytes": held}}
             )
         return rows
+
+
+def _name(node: Node) -> str:
+    return node.name or node.op.name
 
 
 def held_bytes(value: Any) -> int:

@@ -2,9 +2,12 @@
 
 `build` returns `(fn, args)`, array code and the tuple of arguments to call it with, or a `Training`, or a DAG
 of plain callables: a dictionary in Dask's form, a networkx.DiGraph (either may come with the keys that are
-wanted, `(dictionary, keys)`), what `@task` functions return, or a Graph. Its parameters are what may be changed from outside, as text: `convert` turns `"64,32,1"` into the tuple that the
-annotation (or else the default) asks for. What the user gave wrong, such as a file without `build` or a
-parameter that it does not have, is a `GraphFileError`; an error in the file's own code stays what it is.
+wanted, `(dictionary, keys)`), what `@task` functions return, or a Graph.
+
+The parameters of `build` are what may be changed from outside, as text: `convert` turns `"64,32,1"` into the
+tuple that the annotation (or else the default) asks for. What the user gave wrong, such as a file without
+`build` or a parameter that it does not have, is a `GraphFileError`; an error in the file's own code stays
+what it is.
 
 >>> import tempfile, pathlib
 >>> with tempfile.TemporaryDirectory() as folder:
@@ -133,20 +136,17 @@ class GraphFile:
             return Built(None, (), None, dag)
         raise GraphFileError(
             f"build of {self.path} returns {_outline(result)}, but it must return (fn, args), "
-            "a function and the tuple of its arguments, or a dagexec.training.Training, or a DAG of callables: "
-            "a dictionary, a networkx.DiGraph, what a @task function returns, or a Graph"
+            "a function and the tuple of its arguments, or a dagexec.training.Training, or a DAG of "
+            "functions: a dictionary, a networkx.DiGraph, what @task functions return, or a Graph"
         )
 
 
 # --- DAGs of plain callables ----------------------------------------------------------------------------
 def _dag(result: Any, path: Path) -> Graph | None:
     """The graph of plain callables that `build` returned; None if it returned none."""
-    wanted = None
-    match result:
-        case (Mapping() | nx.DiGraph() as graph, keys):
-            wanted = keys
-        case _:
-            graph = result
+    graph, wanted = result, None
+    if isinstance(result, tuple) and len(result) == 2 and isinstance(result[0], Mapping | nx.DiGraph):
+        graph, wanted = result
     try:
         leaves = optree.tree_leaves(graph, none_is_leaf=True)
         if leaves and set(map(type, leaves)) == {Deferred}:

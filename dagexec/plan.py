@@ -51,7 +51,7 @@ SECONDS_PER_BYTE = 0.1e-9
 BLAS_THREADS_FROM = 10_000.0
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Plan:
     """The flat lists that executors work on; the module's docstring says what each holds.
 
@@ -74,12 +74,19 @@ class Plan:
     costs: list[float] | None = None
     priority: Mapping[int, float] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        return f"<Plan: {len(self.tasks)} tasks>"
+
     def values(self) -> list[Any]:
         """The list of values as it is before a run: constants, None elsewhere."""
         values: list[Any] = [None] * len(self.functions)
         for slot, value in self.constants.items():
             values[slot] = value
         return values
+
+    def results(self, values: Sequence[Any]) -> list[Any]:
+        """The results, in their order, from the list of values after a run."""
+        return [values[slot] if item is None else values[slot][item] for slot, item in self.outputs]
 
     @cached_property
     def fetch(self) -> list[Callable[[list[Any]], Sequence[Any]] | None]:
@@ -300,15 +307,18 @@ def _graph_of(plan: Plan) -> Graph:
     ops: dict[int, Op] = {}  # by identity: a callable need not be hashable
     for slot, function in enumerate(plan.functions):
         name = "" if plan.labels is None else str(plan.labels[slot])
-        if function is None:
+        if slot in plan.constants:
             value = plan.constants[slot]
             nodes.append(Node(CONSTANT, params={"value": value}, spec=_spec_of(value), name=name))
+            continue
+        if function is None:
+            nodes.append(Node(INPUT, name=name))
             continue
         if id(function) not in ops:
             ops[id(function)] = python_op(function)
         inputs = tuple([nodes[source] for source in plan.sources[slot]])
         nodes.append(Node(ops[id(function)], inputs, name=name))
-    return Graph(nodes, (), [nodes[slot] for slot, _ in plan.outputs])
+    return Graph(nodes, [nodes[slot] for slot in plan.inputs], [nodes[slot] for slot, _ in plan.outputs])
 
 
 def _spec_of(value: Any) -> Spec | None:

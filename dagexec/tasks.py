@@ -54,7 +54,7 @@ class Deferred:
 
     def graph(self) -> Graph:
         """The graph of the tasks that this needs: to draw, to analyse, to compile for many runs."""
-        return _graph(self)
+        return graph_of(self)
 
     def __str__(self) -> str:
         return name_of(self._function)
@@ -113,14 +113,26 @@ def compute(
     return result
 
 
-def graph_of(*trees: Any) -> Graph:
-    """The graph of several Deferreds, also of those in lists, tuples and dicts.
+def graph_of(tree: Any) -> Graph:
+    """The graph of a Deferred, or of all in lists, tuples and dicts; running it gives the like of values.
 
     >>> double = task(lambda x: 2 * x)
-    >>> graph_of(double(double(1)), double(2))
+    >>> graph_of([double(double(1)), double(2)])
     <Graph graph: 3 nodes>
     """
-    return _graph(trees)
+    leaves, structure = optree.tree_flatten(tree, none_is_leaf=True)
+    for leaf in leaves:
+        if type(leaf) is not Deferred:
+            raise TypeError(f"a graph is made of what tasks return, not of {leaf!r}")
+    ops: dict[int, Op] = {}
+    nodes: dict[Deferred, Node] = {}
+    for deferred in _numbered(leaves):
+        function = deferred._function
+        if id(function) not in ops:
+            ops[id(function)] = python_op(function)
+        inputs = tuple([nodes[source] for source in deferred._sources])
+        nodes[deferred] = Node(ops[id(function)], inputs, name=str(deferred), where=deferred._where)
+    return Graph(nodes.values(), (), [nodes[leaf] for leaf in leaves], out_tree=structure)
 
 
 # --- a call ---------------------------------------------------------------------------------------------
@@ -185,22 +197,6 @@ def _plan(wanted: Sequence[Deferred]) -> Plan:
         constants={},
         labels=list(number),
     )
-
-
-def _graph(tree: Any) -> Graph:
-    leaves, structure = optree.tree_flatten(tree, none_is_leaf=True)
-    for leaf in leaves:
-        if type(leaf) is not Deferred:
-            raise TypeError(f"a graph is made of what tasks return, not of {leaf!r}")
-    ops: dict[int, Op] = {}
-    nodes: dict[Deferred, Node] = {}
-    for deferred in _numbered(leaves):
-        function = deferred._function
-        if id(function) not in ops:
-            ops[id(function)] = python_op(function)
-        inputs = tuple([nodes[source] for source in deferred._sources])
-        nodes[deferred] = Node(ops[id(function)], inputs, name=str(deferred), where=deferred._where)
-    return Graph(nodes.values(), (), [nodes[leaf] for leaf in leaves], out_tree=structure)
 
 
 def _numbered(wanted: Sequence[Deferred]) -> dict[Deferred, int]:

@@ -43,7 +43,7 @@ def _choice(name: str, help: str) -> Any:
         help="Regions kept at level high.",
     ),
     _choice("style", "Operations with arrows, or operations and values."),
-    _choice("group", "Box what can run at the same time."),
+    _choice("group", "Frame what can run at the same time, or what runs as one task."),
     _choice("color", "What the colours tell."),
     forward_option,
     debug_option,

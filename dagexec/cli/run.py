@@ -1,7 +1,8 @@
 """`dagexec run`: derive, run, and tell what a person wants to know.
 
 With `--repeat N` the time is that of N runs, and one more run is recorded to tell what ran where; a single
-run is recorded itself.
+run is recorded itself. Of a DAG of plain callables the costs are not known: its work is the number of its
+tasks, and its span that of the tasks on the longest path.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, Unpack
 
 import click
 import numpy as np
@@ -31,15 +32,19 @@ from dagexec.cli.program import (
     require_writable,
     workers_option,
 )
+from dagexec.draw.labels import printable
 from dagexec.events import Events
-from dagexec.executors import compile
-from dagexec.graph import Graph
+from dagexec.executors import Options, TasksFailed, compile
+from dagexec.graph import Graph, Node
 from dagexec.graphfile import Built, GraphFile, as_text, graph_of, load
 from dagexec.progress import progress
 from dagexec.pytrees import flatten
 from dagexec.timing import Times, take_turns
 
 MOST_NORMS = 8  # more gradients than this are not shown one by one
+MOST_RESULTS = 4  # of a DAG of callables
+LONGEST_RESULT = 200  # characters
+MOST_FAILURES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +59,13 @@ class Report:
     events: Events
     results: tuple[Any, ...]
     norms: dict[str, float]
+    explanation: str
+    is_dag: bool  # of plain callables
 
     @property
     def loss(self) -> float | None:
         """The first result, if it is a single real number."""
-        if not self.results or np.shape(self.results[0]) or np.iscomplexobj(self.results[0]):
+        if self.is_dag or not self.results or np.shape(self.results[0]) or np.iscomplexobj(self.results[0]):
             return None
         return float(self.results[0])
 
@@ -81,8 +88,20 @@ class Report:
         "--repeat", type=click.IntRange(min=1), default=1, show_default=True, help="Number of timed runs."
     ),
     forward_option,
+    click.option(
+        "--on-error",
+        type=click.Choice(["stop", "continue"]),
+        default="stop",
+        show_default=True,
+        help="Stop at the first failure, or run what does not depend on it.",
+    ),
+    click.option(
+        "--retries", type=click.IntRange(min=0), default=0, help="Calls again of a task that fails."
+    ),
+    click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds a task may take."),
     click.option("--trace", type=click.Path(path_type=Path), help="Write a trace for ui.perfetto.dev."),
     click.option("--draw", "picture", type=click.Path(path_type=Path), help="Draw the graph that was run."),
+    click.option("-v", "--verbose", is_flag=True, help="Say why it runs on what it runs on."),
     json_option,
     debug_option,
 )
@@ -95,7 +114,9 @@ def run(
     forward_only: bool,
     trace: Path | None,
     picture: Path | None,
+    verbose: bool,
     as_json: bool,
+    **how: Unpack[Options],
 ) -> None:
     """Run the graph of FILE, with its gradients, and report."""
     if picture is not None:
@@ -104,7 +125,11 @@ def run(
         require_writable(trace)
     loaded = load(file)
     built = loaded.built(texts)
-    report = _measured(built, graph_of(built, forward_only), executor, workers, repeat)
+    graph = graph_of(built, forward_only)
+    try:
+        report = _measured(built, graph, executor, workers, repeat, how)
+    except TasksFailed as failed:
+        raise click.ClickException("\n".join(_failures(failed, graph))) from None
     if trace is not None:
         report.events.to_chrome(trace)
     if picture is not None:
@@ -116,20 +141,24 @@ def run(
         given = "  ".join(f"{name}={text}" for name, text in arguments.items())
         show.print_hanging(f"{loaded.name}  ", given, lead_style="bold")
         show.print_facts(list(_facts(report)))
+        if verbose:
+            click.echo(report.explanation)
         for path in filter(None, (trace, picture)):
             click.echo(f"written: {path}")
     for text in report.warnings:
         show.warn(text)
 
 
-def _measured(built: Built, graph: Graph, executor: str, workers: int | None, repeat: int) -> Report:
+def _measured(
+    built: Built, graph: Graph, executor: str, workers: int | None, repeat: int, how: Options
+) -> Report:
     times = None
     with np.errstate(all="ignore"):  # the results are checked instead
         if repeat > 1:
-            with compile(graph, executor, workers) as timed, progress("running", repeat) as advance:
+            with compile(graph, executor, workers, **how) as timed, progress("running", repeat) as advance:
                 (times,) = take_turns([lambda: timed(*built.args)], repeat, advance)
         log = Events(graph)
-        with compile(graph, executor, workers, events=log) as recorded:
+        with compile(graph, executor, workers, events=log, **how) as recorded:
             tasks = len(recorded.plan.tasks)
             # Four events a task: ready, start, end, free.
             bar = progress("recording" if times else "running", tasks, lambda: min(len(log) // 4, tasks))
@@ -144,8 +173,10 @@ def _measured(built: Built, graph: Graph, executor: str, workers: int | None, re
         recorded.workers,
         times,
         log,
-        tuple(flatten(result)[0]),
+        tuple(flatten(result)[0] if built.dag is None else graph.out_tree.flatten_up_to(result)),
         _norms(built, graph, result),
+        recorded.explain(),
+        built.dag is not None,
     )
 
 
@@ -163,8 +194,15 @@ def _facts(report: Report) -> Iterable[tuple[str, str]]:
     nodes = " · ".join(f"{phase} {number}" for phase, number in found.nodes.items())
     yield "nodes", f"{len(report.graph)}  ({nodes})"
     yield "tasks", f"{found.tasks}  in {show.plural(found.levels, 'level')}, up to {found.width} side by side"
-    yield "work", f"{show.count(found.work, 'op')}  (estimated operations)"
-    yield "span", f"{show.count(found.span, 'op')}  (of them on the critical path)"
+    if report.is_dag:
+        yield (
+            "work",
+            f"{show.plural(int(found.work), 'task')}  (each counts as one: their costs are not known)",
+        )
+        yield "span", f"{show.plural(int(found.span), 'task')}  (on the longest path)"
+    else:
+        yield "work", f"{show.count(found.work, 'op')}  (estimated operations)"
+        yield "span", f"{show.count(found.span, 'op')}  (of them on the critical path)"
     yield "parallelism", f"{show.three_digits(found.parallelism)}  (work / span)"
     yield ("result" if report.loss is None else "loss"), _result(report)
     if report.norms:
@@ -172,12 +210,25 @@ def _facts(report: Report) -> Iterable[tuple[str, str]]:
     yield "time", _time(report.times)
     yield "ran on", f"{report.executor}, {show.plural(report.workers, 'worker')}"
     yield from _workers(report)
-    yield "memory", f"{show.nbytes(report.events.peak_bytes())} of computed values at the peak"
+    if not report.is_dag or report.events.peak_bytes():
+        yield "memory", f"{show.nbytes(report.events.peak_bytes())} of computed values at the peak"
+
+
+def name_of(node: Node) -> str:
+    """What a node is called: its key or name, else its op."""
+    return node.name or node.op.name
 
 
 def _result(report: Report) -> str:
     if report.loss is not None:
         return show.number(report.loss)
+    if report.is_dag:
+        named = [
+            f"{printable(name_of(node))} = {printable(repr(result), LONGEST_RESULT)}"
+            for node, result in zip(report.graph.outputs[:MOST_RESULTS], report.results)
+        ]
+        more = len(report.results) - MOST_RESULTS
+        return ", ".join(named) + (f" and {more} more" if more > 0 else "")
     return ", ".join(str(node.spec) for node in report.graph.outputs)
 
 
@@ -208,6 +259,21 @@ def _workers(report: Report) -> Iterable[tuple[str, str]]:
         yield f"  worker {worker}", f"{show.plural(tasks[worker], 'task')}, busy {show.seconds(busy)}{share}"
 
 
+def _failures(failed: TasksFailed, graph: Graph) -> Iterable[str]:
+    """What failed and why, and what was skipped because of that."""
+    keys = [*failed.failed, *failed.skipped]
+    tasks = {key: printable(name_of(graph.nodes[key])) for key in keys}
+    skipped = [tasks[key] for key in failed.skipped]
+    yield f"{show.plural(len(failed.failed), 'task')} failed, {len(skipped)} skipped because of that"
+    for key, error in list(failed.failed.items())[:MOST_FAILURES]:
+        yield f"  failed: {tasks[key]}: {type(error).__name__}: {error}"
+    if len(failed.failed) > MOST_FAILURES:
+        yield f"  and {len(failed.failed) - MOST_FAILURES} more"
+    if skipped:
+        more = f" and {len(skipped) - MOST_FAILURES} more" if len(skipped) > MOST_FAILURES else ""
+        yield f"  skipped: {', '.join(skipped[:MOST_FAILURES])}{more}"
+
+
 # --- for programs ---------------------------------------------------------------------------------------
 def _as_json(file: GraphFile, arguments: dict[str, str], report: Report) -> dict[str, Any]:
     found = report.analysis
@@ -223,6 +289,9 @@ def _as_json(file: GraphFile, arguments: dict[str, str], report: Report) -> dict
         "span": found.span,
         "parallelism": found.parallelism,
         "loss": report.loss,
+        "results": [printable(repr(result), LONGEST_RESULT) for result in report.results]
+        if report.is_dag
+        else None,
         "gradient_norms": report.norms,
         "seconds": report.times.seconds,
         "median_seconds": report.times.median,
@@ -233,5 +302,6 @@ def _as_json(file: GraphFile, arguments: dict[str, str], report: Report) -> dict
             for worker, busy in sorted(report.events.busy().items())
         ],
         "peak_bytes": report.events.peak_bytes(),
+        "explanation": report.explanation,
         "warnings": report.warnings,
     }

@@ -20,21 +20,26 @@ from typing import Any
 
 import pydot
 
+from dagexec.coarsen import coarsen
 from dagexec.draw.labels import quoted, region_label
 from dagexec.draw.layout import columns, levels, with_tags
 from dagexec.draw.picture import Box, Picture, picture
 from dagexec.draw.render import format_of, render
-from dagexec.draw.style import EDGE, FRAME, GRAPH, NODE, arrow_look, box_look, caption, fills
+from dagexec.draw.style import EDGE, FRAMES, GRAPH, NODE, Look, arrow_look, box_look, caption, fills
 from dagexec.graph import PHASES, Graph, method_of
+from dagexec.plan import plan
 from dagexec.rewrite.scalarize import scalarize
 
 CHOICES: dict[str, tuple[str | None, ...]] = {
     "level": (None, "high", "ops", "scalar"),
     "style": ("plain", "bipartite"),
-    "group": (None, "level"),
+    "group": (None, "level", "task"),
     "color": ("phase", "op", "scope"),
 }
 MOST_BOXES = 400  # a graph of more nodes is folded, unless the level is asked for
+Frames = dict[
+    str, tuple[tuple[str, str], ...]
+]  # by key of the box, from outside: what tells a frame, its label
 UNSEEN: dict[str, Any] = {"style": "invis", "weight": "0"}
 
 
@@ -53,8 +58,8 @@ def to_dot(
     `level`: "high" folds each region (to `depth` names of its scope) into one box for each phase, "ops" shows
     every operation, "scalar" every operation on numbers; None is "ops", above 400 nodes "high".
     `style`: "plain", or "bipartite" with values as squares and operations as ellipses.
-    `group`: "level" frames what can run at the same time. `color`: what the fillings tell, "phase", "op" (its
-    family) or "scope".
+    `group`: "level" frames what can run at the same time, "task" what `coarsen` joins into one task, with its
+    estimated time. `color`: what the fillings tell, "phase", "op" (its family) or "scope".
 
     Raises ValueError for any other choice, and for what `scalarize` cannot do.
 
@@ -67,16 +72,25 @@ def to_dot(
             raise ValueError(f"{name}={value!r} is not one of {', '.join(map(repr, CHOICES[name]))}")
     if depth < 1:
         raise ValueError(f"depth={depth!r}: at least one name of the scope is needed")
+    if group == "task" and level == "high":
+        raise ValueError("group='task' frames operations, but level='high' folds them: choose level='ops'")
     if level is None:
-        level = "ops" if len(graph) <= MOST_BOXES else "high"
+        level = "ops" if len(graph) <= MOST_BOXES or group == "task" else "high"
     if level == "scalar":
         graph = scalarize(graph)
     seen = picture(graph, level=level, depth=depth, bipartite=style == "bipartite")
     column, level_of = levels(seen)
     if level != "scalar":  # one op is many scalars: too many to stand beside its twin
-        column = columns(seen) if group is None else column
-    frames = level_of if group == "level" else None
-    return _dot(*with_tags(seen, column), frames, name=graph.name, style=style, color=color)
+        column = column if group == "level" else columns(seen)
+    seen, column = with_tags(seen, column)
+    frames: Frames = (
+        {key: ((name, name),) for key, name in level_of.items()}
+        if group == "level"
+        else _task_frames(graph)
+        if group == "task"
+        else _scope_frames(seen)
+    )
+    return _dot(seen, column, frames, name=graph.name, group=group, style=style, color=color)
 
 
 @method_of(Graph)
@@ -107,16 +121,17 @@ def draw(
 def _dot(
     seen: Picture,
     column: Mapping[str, int],
-    level_of: Mapping[str, str] | None,
+    frames: Frames,
     *,
     name: str,
+    group: str | None,
     style: str,
     color: str,
 ) -> pydot.Dot:
     filling = fills(seen.boxes, color)
-    legend = caption(seen, name, style, color, filling)
+    legend = caption(seen, name, style, color, filling, group)
     # Levels are rows: forward runs down, backward up again, and a row's width is what can run at a time.
-    way = "TB" if level_of is not None else "LR"
+    way = "TB" if group == "level" else "LR"
     dot = pydot.Dot("dagexec", graph_type="digraph", label=legend, rankdir=way, **GRAPH)
     dot.set_node_defaults(**NODE)
     dot.set_edge_defaults(**EDGE)
@@ -132,29 +147,46 @@ def _dot(
     }
     for phase in PHASES:
         if boxes := [box for box in seen.boxes if box.phase == phase]:
-            dot.add_subgraph(_phase_frame(phase, boxes, nodes, level_of))
+            dot.add_subgraph(_phase_frame(phase, boxes, nodes, frames, FRAMES[group]))
     for edge in (*_order(dot, seen, column), *_edges(seen, column)):
         dot.add_edge(edge)
     return dot
 
 
+def _scope_frames(seen: Picture) -> Frames:
+    """The frames of regions, one in another."""
+    return {
+        box.key: tuple([(name, region_label(name, box.phase)) for name in box.scope])
+        for box in seen.boxes
+        if box.kind in ("op", "value", "tag")
+    }
+
+
+def _task_frames(graph: Graph) -> Frames:
+    """The frames of what runs as one task: all nodes that `coarsen` joins, and the values they make."""
+    coarse = coarsen(plan(graph))
+    frames: Frames = {}
+    for number, (task, members) in enumerate(coarse.members.items(), 1):
+        label = f"task {number}: {len(members)} nodes, {duration(coarse.seconds[task])}"
+        for member in members:
+            frames[f"n{member}"] = frames[f"v{member}"] = ((str(task), label),)
+    return frames
+
+
 def _phase_frame(
-    phase: str, boxes: list[Box], nodes: Mapping[str, pydot.Node], level_of: Mapping[str, str] | None
+    phase: str, boxes: list[Box], nodes: Mapping[str, pydot.Node], frames: Frames, look: Look
 ) -> pydot.Subgraph:
-    """The boxes of one phase, in frames for their scopes or, where `level_of` is given, for their levels."""
+    """The boxes of one phase, in their frames."""
     outer = pydot.Subgraph(f"cluster_{phase}", peripheries="0", label=quoted(""))
-    frames: dict[tuple[str, ...], pydot.Subgraph] = {(): outer}
+    made: dict[tuple[str, ...], pydot.Subgraph] = {(): outer}
     for box in boxes:
-        path = box.scope if box.kind in ("op", "value", "tag") else ()
-        if level_of is not None:
-            path = (level_of[box.key],) if box.key in level_of else ()
-        for end in range(1, len(path) + 1):
-            if path[:end] not in frames:
-                name = path[end - 1] if level_of is not None else region_label(path[end - 1], phase)
-                frame = pydot.Subgraph(f"cluster_{phase}_{len(frames)}", label=quoted(name), **FRAME)
-                frames[path[: end - 1]].add_subgraph(frame)
-                frames[path[:end]] = frame
-        frames[path].add_node(nodes[box.key])
+        path: tuple[str, ...] = ()
+        for name, label in frames.get(box.key, ()):
+            inside, path = path, (*path, name)
+            if path not in made:
+                made[path] = pydot.Subgraph(f"cluster_{phase}_{len(made)}", label=quoted(label), **look)
+                made[inside].add_subgraph(made[path])
+        made[path].add_node(nodes[box.key])
     return outer
 
 
@@ -177,6 +209,15 @@ def _order(dot: pydot.Dot, seen: Picture, column: Mapping[str, int]) -> Iterator
         found = [key for keys in ordered for key in keys if phase[key] == name]
         if found:
             yield pydot.Edge("left", found[0], **UNSEEN)
+
+
+def duration(seconds: float) -> str:
+    """A time with three digits.
+
+    >>> duration(0.0000123), duration(0.0123)
+    ('12.3 µs', '12.3 ms')
+    """
+    return f"{seconds * 1e6:.3g} µs" if seconds < 1e-3 else f"{seconds * 1e3:.3g} ms"
 
 
 def _edges(seen: Picture, column: Mapping[str, int]) -> Iterator[pydot.Edge]:

@@ -1,8 +1,9 @@
 """What a picture says about a node: short labels, tooltips, and text made safe for DOT.
 
-A label is one short line, `matmul 32×128`; scalar constants stand in the label of the node that reads them,
-`multiply(·, 2)`; everything else is in the tooltip. Names are user input, so text is data: `quoted` is the
-one door through which any text enters a DOT file, and what cannot be printed is shown by its escape.
+A label is one short line, `matmul 32×128`; in a DAG of plain callables that have keys, `key = function`.
+Scalar constants stand in the label of the node that reads them, `multiply(·, 2)`; everything else is in the
+tooltip. Names are user input, so text is data: `quoted` is the one door through which any text enters a DOT
+file, and what cannot be printed is shown by its escape.
 
 >>> quoted('a "b" <i>' + chr(10))
 '"a \\\\"b\\\\" <i>\\\\\\\\n"'
@@ -121,11 +122,17 @@ def op_label(node: Node, *, scalar: bool = False, shape: bool = True) -> str:
     """Name, constants and shape of one operation; among scalars the usual sign instead of the name."""
     tell = PARAMETERS.get(node.op.name)
     words = [
+        f"{printable(node.name, LONGEST // 2)} =" if is_keyed(node) else "",
         applied(node, scalar),
         tell(**node.params) if tell else "",
         dims(node.spec) if shape else "",
     ]
     return printable(" ".join(word for word in words if word))
+
+
+def is_keyed(node: Node) -> bool:
+    """Whether a node computes the value of a key: then the name of its function does not say which."""
+    return node.op.family == "python" and node.name not in ("", node.op.name)
 
 
 def op_name(node: Node) -> str:

@@ -45,6 +45,11 @@ FRAME: Look = {
     "fontsize": "10",
     "labeljust": "l",
 }
+FRAMES: dict[str | None, Look] = {  # by what they group
+    None: FRAME,
+    "level": FRAME,
+    "task": FRAME | {"style": "rounded,filled", "fillcolor": "#F1F1F1", "color": "#8C8C8C", "labelloc": "t"},
+}
 
 # By phase: filling and outline, then the shape in the plain style and the line in the bipartite one.
 PHASE_COLORS = {
@@ -151,7 +156,7 @@ def fills(boxes: Iterable[Box], color: str) -> Filling:
     return found
 
 
-def caption(seen: Picture, name: str, style: str, color: str, filling: Filling) -> str:
+def caption(seen: Picture, name: str, style: str, color: str, filling: Filling, group: str | None) -> str:
     """What the picture shows, what was folded, and the legend of what occurs in it: HTML for Graphviz."""
     made = [box for box in seen.boxes if box.kind in ("op", "fold")]
     nodes = {phase: sum(box.nodes for box in made if box.phase == phase) for phase in PHASES}
@@ -161,6 +166,10 @@ def caption(seen: Picture, name: str, style: str, color: str, filling: Filling) 
         boxes = sum(box.nodes > 1 for box in made)
         summary += f"; {seen.folded} of them folded into {boxes} boxes (level='ops' shows each)"
     cells = "".join(_legend(made, style, color, filling))
+    if group == "task":
+        look = FRAMES[group]
+        words = "frame: one task, with its estimated time"
+        cells += f'<td bgcolor="{look["fillcolor"]}" color="{look["color"]}" style="rounded">{words}</td>'
     row = f'<td align="left" border="0" colspan="20">{html.escape(summary)}</td>'
     table = '<table border="0" cellborder="1" cellspacing="6" cellpadding="3">'
     return f"<{table}<tr>{row}</tr><tr>{cells}</tr></table>>"

@@ -11,7 +11,7 @@ there, where the lock was held for seconds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from threading import Lock, Timer
 from time import perf_counter, process_time, thread_time
 from typing import Any
@@ -50,7 +50,7 @@ class Adaptive:
     """
 
     def __init__(self, plan: Plan, workers: int) -> None:
-        self._plan = plan
+        self.plan = plan
         self._workers = workers
         self._steps = steps_of(plan)
         self._team = Team()
@@ -60,23 +60,23 @@ class Adaptive:
         self.chosen = "serial"
         self.story: list[str] = []
 
-    def __call__(self, values: list[Any], log: Events | None, stop: list[BaseException]) -> Sequence[Any]:
-        """Run on `values`, which hold the arguments and constants and take the results."""
+    def __call__(self, values: list[Any], log: Events | None, stop: list[BaseException]) -> list[Any]:
+        """Run on `values`, which hold the arguments and constants; the results, in the plan's order."""
         if self._settled is not None:
             return self._settled(values, log, stop)
         if log is not None:
-            return Serial(self._plan)(values, log, stop)
+            return Serial(self.plan)(values, log, stop)
         self.story = []
         start = perf_counter()
         done, waits = self._serially(values, stop)
         if done < len(self._steps):
             if self._together(self._rest(done, values, stop), stop, sure=waits):
-                self._settle("threads", Threads(self._plan, self._workers))
-            elif perf_counter() - start > WORTH_PROCESSES and not stop and _can_be_sent(self._plan):
-                self._settle("processes", Processes(self._plan, self._workers))
+                self._settle("threads", Threads(self.plan, self._workers))
+            elif perf_counter() - start > WORTH_PROCESSES and not stop and _can_be_sent(self.plan):
+                self._settle("processes", Processes(self.plan, self._workers))
         if stop:
             raise stop[0]
-        return values
+        return self.plan.results(values)
 
     def close(self) -> None:
         """Let threads and processes go."""
@@ -93,26 +93,28 @@ class Adaptive:
     def _serially(self, values: list[Any], stop: list[BaseException]) -> tuple[int, bool]:
         """Run until tasks turn out worth sharing: how many have been run, and whether they wait."""
         steps, position, size = self._steps, 0, 1
-        walls = busies = 0.0
+        walls = busies = before = 0.0
         while position < len(steps):
             chunk = steps[position : position + size]
             wall, busy = perf_counter(), thread_time()
-            run_steps(self._plan, chunk, values, stop)
+            run_steps(self.plan, chunk, values, stop)
             wall, busy = perf_counter() - wall, thread_time() - busy
             walls, busies = walls + wall, busies + busy
             position += len(chunk)
             mean = wall / len(chunk)
             left = mean * (len(steps) - position)
-            if mean > WORTH_SHARING and position > 1 and walls > CHUNK and left > CHUNK and self._is_wide():
+            long = min(mean, before) > WORTH_SHARING  # one slow chunk may be the machine's doing
+            if long and walls > CHUNK and left > CHUNK and self._is_wide():
                 self.story.append(f"{position} tasks run serially, the last took {mean * 1e6:.0f} µs each")
                 return position, busies < WAITING * walls
+            before = mean
             size = max(1, min(2 * size, int(CHUNK / max(mean, 1e-9))))
         self.story.append(f"all {position} tasks run serially: too short, or too few side by side")
         return position, False
 
     def _is_wide(self) -> bool:
         if self._parallelism is None:
-            plan = self._plan
+            plan = self.plan
             ones = [1.0] * len(plan.functions)
             levels = max(longest_paths(plan.tasks, plan.successors, ones))
             self._parallelism = len(plan.tasks) / levels
@@ -120,7 +122,7 @@ class Adaptive:
 
     def _rest(self, done: int, values: list[Any], stop: list[BaseException]) -> LightRun:
         """The run of what is left after the first `done` steps."""
-        plan = self._plan
+        plan = self.plan
         unmet, readers = plan.unmet.copy(), plan.readers.copy()
         for task in plan.tasks[:done]:
             for following in plan.successors[task]:

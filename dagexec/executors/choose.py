@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dagexec.coarsen import HAND_OVER, coarsen
 from dagexec.plan import Plan, longest_paths
+from dagexec.simulation import simulate
 
 # Handing a task to a sleeping thread takes some 70 µs; below this it is not worth it.
 WORTH_HANDING_OVER = 200e-6
@@ -28,6 +30,7 @@ class Choice:
     workers: int
     blas_threads: int = 1
     reasons: tuple[str, ...] = ()
+    coarse: Plan | None = None  # for several workers, if there was reason to make it
 
 
 def choose(plan: Plan, workers: int, blas_threads: int) -> Choice:
@@ -39,21 +42,24 @@ def choose(plan: Plan, workers: int, blas_threads: int) -> Choice:
             "adaptive", workers, 1, ("nothing is known of plain Python functions: measured as they run",)
         )
     serial = sum(plan.seconds)
-    threads = max(span_of_long_tasks(plan), serial / workers)
     products = _seconds_with_blas(plan, blas_threads)
+    threads, coarse = serial, None
+    if max(_shortest(plan), serial / workers) < WORTH_CHOOSING * serial:
+        coarse = coarsen(plan, workers=workers)
+        threads = simulate(coarse, workers, overhead=HAND_OVER).makespan
     reasons = (
         f"estimated, in ms: one worker {serial * 1e3:.3g}, with {blas_threads} BLAS threads "
-        f"{products * 1e3:.3g}, {workers} workers {threads * 1e3:.3g} at best",
+        f"{products * 1e3:.3g}, {workers} workers {threads * 1e3:.3g}",
     )
-    if blas_threads > 1 and products < WORTH_CHOOSING * min(serial, threads):
+    if products < WORTH_CHOOSING * min(serial, threads):
         return Choice("serial", 1, blas_threads, (*reasons, "large products, one after another"))
     if threads < WORTH_CHOOSING * serial:
-        return Choice("measured", workers, 1, reasons)
+        return Choice("measured", workers, 1, reasons, coarse)
     return Choice("serial", 1, 1, (*reasons, "too little to gain"))
 
 
-def span_of_long_tasks(plan: Plan) -> float:
-    """The least seconds in which workers can be done that share the tasks worth handing over.
+def _shortest(plan: Plan) -> float:
+    """The least seconds in which any number of workers can be done that share only tasks worth handing over.
 
     What is too short for that counts as if all of it were on the longest path.
     """

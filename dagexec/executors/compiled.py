@@ -12,7 +12,7 @@ from dagexec.executors.arena import private
 from dagexec.executors.failures import TasksFailed
 from dagexec.executors.runner import Options, Runner
 from dagexec.graph import Graph, Node
-from dagexec.plan import plan
+from dagexec.plan import Plan, plan
 from dagexec.pytrees import flatten
 
 
@@ -34,8 +34,7 @@ class Compiled:
         options: Options,
     ) -> None:
         self.graph = graph
-        self.plan = plan(graph)
-        self._runner = Runner(self.plan, executor, workers, options)
+        self._runner = Runner(plan(graph), executor, workers, options)
         self.workers = self._runner.workers
         self._events = events
 
@@ -66,6 +65,11 @@ class Compiled:
         except ValueError:
             given, wanted = flatten(args)[1], self.graph.in_tree
             raise TypeError(f"the arguments have structure {given}, but the graph takes {wanted}") from None
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that is run; where tasks were joined, for threads, its `members` tell which."""
+        return self._runner.plan
 
     @property
     def executor(self) -> str:

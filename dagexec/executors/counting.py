@@ -4,29 +4,32 @@
 global interpreter lock no two threads get the same number, and it costs a tenth of taking a lock. Without
 that lock nothing is promised of such an iterator; there a counter has a lock of its own.
 
->>> waits = counters([2, 1])            # templates, made once
->>> counter, other = map(iter, waits)   # counters, made for every run
->>> next(counter), next(counter), next(other)
-(1, 0, 0)
+>>> templates = counters([2, 3, 1])      # made once
+>>> two, three, one = begun(templates)   # made for every run; what counts from 1 needs no counter
+>>> next(two), next(two), next(three), one
+(1, 0, 2, None)
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from itertools import repeat
 from threading import Lock
 from typing import Any
 
-ZERO = repeat(0)  # counts from 1: whoever comes is the last
-SHARED = [ZERO, ZERO, *(range(count - 1, -1, -1) for count in range(2, 256))]
+SHARED = [None, None, *(range(count - 1, -1, -1) for count in range(2, 256))]
 
 
 def counters(counts: Iterable[int]) -> list[Any]:
-    """For each count an iterable whose iterators count down from it to 0."""
+    """For each count an iterable whose iterators count down from it; None below 2: the first is the last."""
     if not getattr(sys, "_is_gil_enabled", lambda: True)():
-        return [_Locked(count) if count > 1 else ZERO for count in counts]
+        return [_Locked(count) if count > 1 else None for count in counts]
     return [SHARED[count] if count < 256 else range(count - 1, -1, -1) for count in counts]
+
+
+def begun(templates: Iterable[Any]) -> list[Any]:
+    """The counters of one run."""
+    return [template and iter(template) for template in templates]
 
 
 class _Locked:

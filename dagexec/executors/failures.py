@@ -10,8 +10,7 @@
 ...             constants={}, labels="abcd")
 >>> from dagexec.executors.serial import Serial
 >>> p = going_on(p)
->>> values = Serial(p)(p.values(), None, [])
->>> failed = tasks_failed(p, [values[slot] for slot, _ in p.outputs])
+>>> failed = tasks_failed(p, Serial(p)(p.values(), None, []))
 >>> failed.failed, failed.skipped
 ({'a': ZeroDivisionError('division by zero')}, ['c'])
 """
@@ -57,6 +56,9 @@ class Failure:
 
     def __init__(self, errors: dict[int, Exception]) -> None:
         self.errors = errors
+
+    def __getitem__(self, item: Any) -> Failure:
+        return self  # the items of what is not there are not there either
 
     def __repr__(self) -> str:
         return f"<Failure: {', '.join(map(repr, self.errors.values()))}>"

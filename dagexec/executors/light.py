@@ -21,6 +21,7 @@ from queue import SimpleQueue
 from threading import Lock
 from typing import Any, Protocol
 
+from dagexec.executors.counting import begun
 from dagexec.plan import Plan
 
 
@@ -50,8 +51,8 @@ class LightRun:
         self.plan = plan
         self.values = values
         self.stop = stop
-        self.waits = list(map(iter, waits))
-        self.reads = list(map(iter, reads))
+        self.waits = begun(waits)
+        self.reads = begun(reads)
         self.ready = deque(reversed(roots))  # so that the first comes first
         self.pause: list[bool] = []  # holds something while the run is to pause
         self.workers = 1
@@ -100,11 +101,13 @@ class LightRun:
                 else:
                     values[task] = functions[task]()
                 for slot in drops[task]:
-                    if not next(reads[slot]):
+                    counter = reads[slot]
+                    if counter is None or not next(counter):
                         values[slot] = None
                 following = None
                 for successor in successors[task]:
-                    if not next(waits[successor]):
+                    counter = waits[successor]
+                    if counter is None or not next(counter):
                         if following is None:
                             following = successor
                         else:

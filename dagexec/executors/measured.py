@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from statistics import median
 from time import perf_counter
 from typing import Any
@@ -16,19 +15,24 @@ TRIALS = 3  # of each, after one that is not counted
 
 
 class Measured:
-    """Runs a plan on `workers` threads or in the caller's; the two compute the same bits.
+    """Runs `coarse` on `workers` threads or `plan` in the caller's; the two compute the same bits.
 
     `story` tells what was found.
     """
 
-    def __init__(self, plan: Plan, workers: int) -> None:
+    def __init__(self, plan: Plan, coarse: Plan, workers: int) -> None:
         self._candidates: dict[str, Serial | Threads] = {
-            "threads": Threads(plan, workers),
+            "threads": Threads(coarse, workers),
             "serial": Serial(plan),
         }
         self._seconds: dict[str, list[float]] = {name: [] for name in self._candidates}
         self.chosen = "threads"
         self._decided = False
+
+    @property
+    def plan(self) -> Plan:
+        """The plan that recorded runs are of, and all others once it is decided."""
+        return self._candidates[self.chosen].plan
 
     @property
     def story(self) -> list[str]:
@@ -38,8 +42,8 @@ class Measured:
         verdict = f"so {self.chosen}" if self._decided else f"{self.chosen} for the time being"
         return [f"measured: {times or 'nothing yet'}; {verdict}"]
 
-    def __call__(self, values: list[Any], log: Events | None, stop: list[BaseException]) -> Sequence[Any]:
-        """Run on `values`, which hold the arguments and constants and take the results."""
+    def __call__(self, values: list[Any], log: Events | None, stop: list[BaseException]) -> list[Any]:
+        """Run on `values`, which hold the arguments and constants; the results, in the plan's order."""
         if self._decided or log is not None:
             return self._candidates[self.chosen](values, log, stop)
         name = min(self._seconds, key=lambda name: len(self._seconds[name]))

@@ -46,26 +46,26 @@ class Processes:
     """
 
     def __init__(self, plan: Plan, workers: int, start_method: str | None = None) -> None:
-        self._plan = plan
+        self.plan = plan
         self._workers = max(1, min(workers, len(plan.tasks)))
         self._method = start_method or default_method()
         self._pool: Pool | None = None
         self._end: weakref.finalize[Any, Any] | None = None
         self._lock = Lock()
 
-    def __call__(self, values: list[Any], log: Events | None, stop: list[BaseException]) -> Sequence[Any]:
-        """Run on `values`, which hold the arguments and constants and take the results."""
-        if not self._plan.tasks:
-            return values
+    def __call__(self, values: list[Any], log: Events | None, stop: list[BaseException]) -> list[Any]:
+        """Run on `values`, which hold the arguments and constants; the results, in the plan's order."""
+        if not self.plan.tasks:
+            return self.plan.results(values)
         with self._lock:
             try:
-                _Run(self._plan, self._started(), values, log, stop).work()
+                _Run(self.plan, self._started(), values, log, stop).work()
             except BaseException:  # cancelled, interrupted, or no worker starts: who is at what is not known
                 self._stop()
                 raise
         if stop:
             raise stop[0]
-        return values
+        return self.plan.results(values)
 
     def close(self) -> None:
         """Let the processes go."""
@@ -76,7 +76,7 @@ class Processes:
         if self._pool is not None and self._pool.inherited:
             self._stop()
         if self._pool is None:
-            self._pool = Pool(self._plan, self._workers, self._method)
+            self._pool = Pool(self.plan, self._workers, self._method)
             self._end = weakref.finalize(self, self._pool.stop)
         return self._pool
 
@@ -200,6 +200,7 @@ class _Run:
 
     def bury(self, worker: Worker) -> None:
         """Replace a worker that has died, and see to the batches that were with it."""
+        task = self.pool.task_of(worker)
         lost = self.pool.replace(worker)
         for sent in lost:
             for room in sent.rooms:
@@ -210,9 +211,6 @@ class _Run:
             self.batches.give_back(sent.batch.tasks)
         tasks = lost[0].batch.tasks
         self.batches.give_back(tasks, alone=worker.started)
-        if not worker.started:
-            return
-        task = self.pool.task_of(worker)
         if task not in tasks:  # it had not begun
             return
         self.deaths[task] += 1

@@ -37,6 +37,7 @@ class RankedRun:
         self.changed = Condition()
         self.sleepers = 0
         if log is not None:
+            log.members = plan.members
             log.note_ready(plan.roots, 0)
 
     def work(self, worker: int) -> None:

@@ -16,12 +16,13 @@ from dataclasses import replace
 from math import inf
 from typing import Any, TypedDict, TypeVar
 
+from dagexec.coarsen import coarsen
 from dagexec.events import Events
 from dagexec.executors.adaptive import Adaptive
 from dagexec.executors.blas import BlasThreads, blas_threads
 from dagexec.executors.cancelling import Stoppable
 from dagexec.executors.choose import Choice, choose
-from dagexec.executors.failures import Failure, going_on, limited, retrying, tasks_failed
+from dagexec.executors.failures import going_on, limited, retrying, tasks_failed
 from dagexec.executors.measured import Measured
 from dagexec.executors.processes import Processes
 from dagexec.executors.serial import Serial
@@ -33,12 +34,13 @@ CHOICES = ("auto", "serial", "threads", "processes")
 
 T = TypeVar("T")
 
-_EXECUTORS: dict[str, Callable[[Plan, int, float], Any]] = {
-    "serial": lambda plan, workers, most: Threads(plan, 1, most) if most < inf else Serial(plan),
-    "threads": Threads,
-    "processes": lambda plan, workers, most: Processes(plan, workers),
-    "adaptive": lambda plan, workers, most: Adaptive(plan, workers),
-    "measured": lambda plan, workers, most: Measured(plan, workers),
+# Each is given the plan, the plan with tasks joined for threads, workers and the most live bytes.
+_EXECUTORS: dict[str, Callable[[Plan, Plan, int, float], Any]] = {
+    "serial": lambda plan, coarse, workers, most: Threads(plan, 1, most) if most < inf else Serial(plan),
+    "threads": lambda plan, coarse, workers, most: Threads(coarse, workers, most),
+    "processes": lambda plan, coarse, workers, most: Processes(plan, workers),
+    "adaptive": lambda plan, coarse, workers, most: Adaptive(plan, workers),
+    "measured": lambda plan, coarse, workers, most: Measured(plan, coarse, workers),
 }
 
 
@@ -86,22 +88,33 @@ class Runner:
     ) -> None:
         options = options or {}
         _check(executor, workers, options)
-        self.plan = _with_options(plan, options)
-        self._goes_on = options.get("on_error") == "continue"
+        self._plan = _with_options(plan, options)
         self._results = len(plan.outputs)
+        self._goes_on = options.get("on_error") == "continue"
         self._progress = options.get("progress", False)
         most = options.get("max_live_bytes", inf)
         # More workers than tasks would only be started.
         count = min(workers or available_cores(), max(1, len(plan.tasks)))
         if executor != "auto":
             self._choice = Choice(executor, 1 if executor == "serial" else count)
-        elif plan.priority or most < inf:
+        elif self._plan.priority or most < inf:
             self._choice = Choice("threads", count, 1, ("the order of tasks was asked for",))
         else:
-            self._choice = choose(plan, count, min(count, blas_threads()))
+            self._choice = choose(self._plan, count, min(count, blas_threads()))
         self.workers = self._choice.workers
-        self._execute = _EXECUTORS[self._choice.executor](self.plan, self.workers, most)
+        coarse = self._choice.coarse
+        if self._choice.executor == "threads" and not (self._goes_on or self._plan.priority):
+            coarse = coarsen(self._plan, workers=count)
+        self._execute = _EXECUTORS[self._choice.executor](
+            self._plan, coarse or self._plan, self.workers, most
+        )
         self._limit = BlasThreads(self._choice.blas_threads) if plan.threaded_blas else nullcontext()
+
+    @property
+    def plan(self) -> Plan:
+        """What is run: the plan with its options, its tasks perhaps joined."""
+        plan: Plan = self._execute.plan
+        return plan
 
     @property
     def executor(self) -> str:
@@ -119,20 +132,16 @@ class Runner:
 
     def run(self, values: list[Any] | None = None, log: Events | None = None) -> list[Any]:
         """Run once, on `values` that hold the arguments; the values of the plan's outputs, in their order."""
-        values = self.plan.values() if values is None else values
+        values = self._plan.values() if values is None else values
         with self._limit, Stoppable() as stop:
             if self._progress:
                 tally = Tally(log)
                 with progress("running", len(self.plan.tasks), lambda: tally.ended):
-                    values = self._execute(values, tally, stop)
+                    results: list[Any] = self._execute(values, tally, stop)
             else:
-                values = self._execute(values, log, stop)
-        results = [
-            values[slot] if item is None or type(values[slot]) is Failure else values[slot][item]
-            for slot, item in self.plan.outputs
-        ]
+                results = self._execute(values, log, stop)
         if self._goes_on:
-            failed = tasks_failed(self.plan, results)
+            failed = tasks_failed(self._plan, results)
             results = results[: self._results]
             if failed is not None:
                 failed.results = results

@@ -7,7 +7,7 @@ loop does nothing else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from dagexec.events import Events
@@ -21,24 +21,25 @@ class Serial:
     """Runs a plan in the caller's thread."""
 
     def __init__(self, plan: Plan) -> None:
-        self._plan = plan
+        self.plan = plan
         self._steps = steps_of(plan)
 
-    def __call__(self, values: list[Any], log: Events | None, stop: list[BaseException]) -> Sequence[Any]:
-        """Run on `values`, which hold the arguments and constants and take the results."""
+    def __call__(self, values: list[Any], log: Events | None, stop: list[BaseException]) -> list[Any]:
+        """Run on `values`, which hold the arguments and constants; the results, in the plan's order."""
         if log is not None:
             return self._record(values, log, stop)
-        run_steps(self._plan, self._steps, values, stop)
-        return values
+        run_steps(self.plan, self._steps, values, stop)
+        return self.plan.results(values)
 
-    def _record(self, values: list[Any], log: Events, stop: list[BaseException]) -> Sequence[Any]:
-        schedule = Schedule(self._plan)
-        log.note_ready(self._plan.roots, 0)
+    def _record(self, values: list[Any], log: Events, stop: list[BaseException]) -> list[Any]:
+        schedule = Schedule(self.plan)
+        log.members = self.plan.members
+        log.note_ready(self.plan.roots, 0)
         for step in self._steps:
             task = step[3]
             log.note("start", task, 0)
             try:
-                run_steps(self._plan, (step[:4] + ((),),), values, stop)
+                run_steps(self.plan, (step[:4] + ((),),), values, stop)
             except BaseException:
                 log.note("error", task, 0)
                 raise
@@ -47,7 +48,7 @@ class Serial:
             log.note_done(made_ready, dead, values, 0)
             for slot in dead:
                 values[slot] = None
-        return values
+        return self.plan.results(values)
 
     def close(self) -> None:
         """Nothing is held between runs."""

@@ -9,7 +9,7 @@ An error or an interrupt stops the handing-out, running tasks are waited for, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -34,7 +34,7 @@ class Threads:
     """Runs a plan on `workers` threads, which stay for the next run."""
 
     def __init__(self, plan: Plan, workers: int, max_live_bytes: float = float("inf")) -> None:
-        self._plan = plan
+        self.plan = plan
         self._workers = workers
         self._max_live_bytes = max_live_bytes
         self._team = Team()
@@ -42,20 +42,20 @@ class Threads:
         if not self._ranked:
             self._waits, self._reads = counters(plan.unmet), counters(plan.readers)
 
-    def __call__(self, values: list[Any], log: Events | None, stop: list[BaseException]) -> Sequence[Any]:
-        """Run on `values`, which hold the arguments and constants and take the results."""
+    def __call__(self, values: list[Any], log: Events | None, stop: list[BaseException]) -> list[Any]:
+        """Run on `values`, which hold the arguments and constants; the results, in the plan's order."""
         if self._ranked or log is not None:
-            ranked = RankedRun(self._plan, values, log, stop, self._max_live_bytes)
+            ranked = RankedRun(self.plan, values, log, stop, self._max_live_bytes)
             with self._team.helping(ranked.end, stop) as start:
                 for worker in range(1, self._workers):
                     start(partial(ranked.work, worker))
                 ranked.work(0)
         else:
-            light = LightRun(self._plan, values, stop, self._waits, self._reads, self._plan.roots)
+            light = LightRun(self.plan, values, stop, self._waits, self._reads, self.plan.roots)
             work_together(light, self._workers, self._team, stop)
         if stop:
             raise stop[0]
-        return values
+        return self.plan.results(values)
 
     def close(self) -> None:
         """Let the threads go."""

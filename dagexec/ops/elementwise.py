@@ -6,7 +6,7 @@ result has. What is written here is what NumPy does not know: the gradient rule 
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -243,8 +243,12 @@ declare(
 )
 
 
+def _astype(xp: Any, dtype: np.dtype[Any], x: Any) -> Any:
+    return xp.asarray(x).astype(dtype)
+
+
 def _astype_kernel(xp: Any, dtype: np.dtype[Any]) -> Any:
-    return lambda x: xp.asarray(x).astype(dtype)
+    return partial(_astype, xp, dtype)
 
 
 declare(

@@ -132,15 +132,16 @@ def _prod_vjp(xp: Any, g: Any, y: Any, x: Any, axis: Axes, keepdims: bool) -> An
     return restored(xp, g, axis, keepdims) * xp.permute_dims(others, back)
 
 
-def _logsumexp_kernel(xp: Any, axis: Axes, keepdims: bool) -> Any:
-    def logsumexp(x: Any) -> Any:
-        top = xp.max(x, axis=axis, keepdims=True)
-        top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))  # inf − inf would be NaN
-        with np.errstate(divide="ignore"):  # log 0 = −inf is the right answer
-            y = xp.log(xp.sum(xp.exp(x - top), axis=axis, keepdims=True)) + top
-        return y if keepdims else xp.squeeze(y, axis=axis)
+def _logsumexp(xp: Any, axis: Axes, keepdims: bool, x: Any) -> Any:
+    top = xp.max(x, axis=axis, keepdims=True)
+    top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))  # inf − inf would be NaN
+    with np.errstate(divide="ignore"):  # log 0 = −inf is the right answer
+        y = xp.log(xp.sum(xp.exp(x - top), axis=axis, keepdims=True)) + top
+    return y if keepdims else xp.squeeze(y, axis=axis)
 
-    return logsumexp
+
+def _logsumexp_kernel(xp: Any, axis: Axes, keepdims: bool) -> Any:
+    return partial(_logsumexp, xp, axis, keepdims)
 
 
 def _var_kernel(xp: Any, axis: Axes, keepdims: bool, correction: float) -> Any:

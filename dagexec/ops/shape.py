@@ -144,12 +144,12 @@ def _stack_vjp(xp: Any, g: Any, y: Any, *inputs: Any, axis: int) -> Any:
     return xp.unstack(g, axis=axis)
 
 
-def _join_kernel(name: str) -> Any:
-    def kernel(xp: Any, axis: int) -> Any:
-        join = getattr(xp, name)
-        return lambda *arrays: join(arrays, axis=axis)
+def _joined(join: Any, axis: int, *arrays: Any) -> Any:
+    return join(arrays, axis=axis)
 
-    return kernel
+
+def _join_kernel(name: str) -> Any:
+    return lambda xp, axis: partial(_joined, getattr(xp, name), axis)
 
 
 declare(
@@ -184,8 +184,12 @@ def _split_spec(x: Spec, sections: Shape, axis: int) -> tuple[Spec, ...]:
     return tuple(Spec((*x.shape[:axis], n, *x.shape[axis + 1 :]), x.dtype) for n in pieces)
 
 
+def _split(xp: Any, sections: Shape, axis: int, x: Any) -> Any:
+    return tuple(xp.split(x, sections, axis=axis))
+
+
 def _split_kernel(xp: Any, sections: Shape, axis: int) -> Any:
-    return lambda x: tuple(xp.split(x, sections, axis=axis))
+    return partial(_split, xp, sections, axis)
 
 
 declare(
@@ -234,10 +238,12 @@ def _getitem_spec(x: Spec, *arrays: Spec, index: tuple[Any, ...]) -> Spec:
     return Spec(stand_in[filled_index(index, zeros)].shape, x.dtype)
 
 
+def _getitem(index: tuple[Any, ...], x: Any, *arrays: Any) -> Any:
+    return x[filled_index(index, arrays)]
+
+
 def _getitem_kernel(xp: Any, index: tuple[Any, ...]) -> Any:
-    if "array" in [entry for entry in index if isinstance(entry, str)]:
-        return lambda x, *arrays: x[filled_index(index, arrays)]
-    return lambda x: x[index]
+    return partial(_getitem, index)
 
 
 def _getitem_vjp(xp: Any, g: Any, y: Any, x: Any, *arrays: Any, index: tuple[Any, ...]) -> Any:
@@ -266,17 +272,18 @@ def pieces(indices: Indices, inputs: Sequence[Any]) -> Iterator[tuple[Any, Any, 
         yield index, value, [next(remaining) for entry in index if isinstance(entry, str)]
 
 
-def _scatter_add_kernel(xp: Any, shape: Shape, indices: Indices) -> Any:
-    def scatter_add(*inputs: Any) -> Any:
-        result = xp.zeros(shape, dtype=inputs[0].dtype)
-        for index, value, arrays in pieces(indices, inputs):
-            if arrays:
-                np.add.at(result, filled_index(index, tuple(arrays)), value)
-            else:
-                result[index] += value
-        return result
+def _scatter_add(xp: Any, shape: Shape, indices: Indices, *inputs: Any) -> Any:
+    result = xp.zeros(shape, dtype=inputs[0].dtype)
+    for index, value, arrays in pieces(indices, inputs):
+        if arrays:
+            np.add.at(result, filled_index(index, tuple(arrays)), value)
+        else:
+            result[index] += value
+    return result
 
-    return scatter_add
+
+def _scatter_add_kernel(xp: Any, shape: Shape, indices: Indices) -> Any:
+    return partial(_scatter_add, xp, shape, indices)
 
 
 def _scatter_add_vjp(xp: Any, g: Any, y: Any, *inputs: Any, shape: Shape, indices: Indices) -> Any:

@@ -7,6 +7,7 @@ import pygraphviz
 import pytest
 
 import dagexec
+from dagexec.coarsen import coarsen
 from dagexec.draw import to_dot, to_networkx
 from dagexec.graph import CONSTANT, Graph, Node, Spec
 from dagexec.ops import python_op
@@ -59,7 +60,7 @@ def drawn(graph):
 
 
 @pytest.mark.parametrize("style", ["plain", "bipartite"])
-@pytest.mark.parametrize("group", [None, "level"])
+@pytest.mark.parametrize("group", [None, "level", "task"])
 @pytest.mark.parametrize("color", ["phase", "op", "scope"])
 def test_each_op_is_drawn_once_whatever_the_choices(style, group, color):
     graph = rnn_graph().backward()
@@ -175,6 +176,37 @@ def test_level_frames_hold_ops_that_do_not_wait_for_each_other():
     text = to_dot(graph, level="ops", group="level").to_string()
     for name in ("forward 1", "forward 2", "backward 1", "backward 2"):
         assert f'"{name}"' in text
+
+
+@pytest.mark.parametrize("style", ["plain", "bipartite"])
+def test_task_frames_hold_what_a_coarse_plan_joins(style):
+    x = np.ones((500, 500))
+    graph = dagexec.trace(lambda w, x: np.sum(np.tanh(np.tanh(x @ w) @ w)))(x, x).backward()
+    coarse = coarsen(dagexec.plan(graph))
+    assert len(coarse.members) > 1
+    _, inside, _ = parsed(graph, group="task", style=style)
+    frames = [keys for name, keys in inside.items() if re.fullmatch(r"cluster_(forward|backward)_\d+", name)]
+    found = {frozenset(int(key[1:]) for key in keys if key[1:].isdigit()) for keys in frames}
+    phase = [node.phase for node in graph.nodes]
+    parts = {
+        frozenset(member for member in members if phase[member] == part)
+        for members in coarse.members.values()
+        for part in ("forward", "backward")
+    }
+    assert found == parts - {frozenset()}
+
+
+def test_a_task_frame_tells_how_many_nodes_and_how_long():
+    graph = dagexec.trace(lambda x: np.sum(np.tanh(x @ x)))(np.ones((500, 500)))
+    (seconds,) = coarsen(dagexec.plan(graph)).seconds[-1:]
+    assert f'"task 1: 3 nodes, {seconds * 1e3:.3g} ms"' in to_dot(graph, group="task").to_string()
+
+
+def test_task_frames_show_every_operation():
+    graph = rnn_graph(steps=120)
+    assert "cell[7] 4 ops" not in parsed(graph, group="task")[0].values()
+    with pytest.raises(ValueError, match="level='high' folds them: choose level='ops'"):
+        to_dot(graph, group="task", level="high")
 
 
 def test_bipartite_pictures_have_a_square_between_ops():
