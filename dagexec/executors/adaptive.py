@@ -1,9 +1,9 @@
 """Where nothing is known of the tasks: begin serially, measure, and go on with threads if that pays.
 
 The tasks are run in the order of the graph, some at a time, and timed. When they turn out long enough to be
-handed over, the rest goes to threads, for a few milliseconds at first. In that time the processor must have
-been busier than one thread can make it; else the tasks hold the interpreter lock, and the caller's thread
-goes on alone, to try again later. Tasks that wait, for a disk for example, need no such proof.
+handed over, a second thread knocks: it asks for the interpreter's lock again and again, and does nothing with
+it. If it gets in while the tasks run, so would other tasks, and the rest goes to threads. If it has to wait
+for the lock, the tasks hold it, and the caller's thread goes on alone, to find out again later.
 
 What a run has shown settles the next ones: threads where they paid, and processes, if the tasks can be sent
 there, where the lock was held for seconds.
@@ -11,9 +11,8 @@ there, where the lock was held for seconds.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from threading import Lock, Timer
-from time import perf_counter, process_time, thread_time
+from threading import Lock, Thread
+from time import perf_counter, sleep
 from typing import Any
 
 import cloudpickle
@@ -30,13 +29,13 @@ from dagexec.plan import Plan, longest_paths
 WORTH_SHARING = 8e-6
 # So much of a run is timed at once, and must be left to be worth the switch.
 CHUNK = 1e-3
-# How long threads are tried, and how long the caller goes on alone after a trial that failed.
-TRIAL = 10e-3
+# Between two knocks. A lock that is free is there at once, one that is held only every 5 ms.
+PAUSE = 1e-4
+# So many knocks are to be answered, in this time.
+KNOCKS = 10
+PATIENCE = 10e-3
+# How long the caller goes on alone before the next try, at first.
 ALONE = 0.2
-# Processor seconds a second: what one thread reaches at the most, with some noise.
-ONE_THREAD = 1.2
-# Below this share of processor time, tasks wait for something else.
-WAITING = 0.5
 # The length of a run from which starting processes for the next one pays.
 WORTH_PROCESSES = 2.0
 # A graph with fewer tasks side by side, on the average, is left to one worker.
@@ -68,12 +67,12 @@ class Adaptive:
             return Serial(self.plan)(values, log, stop)
         self.story = []
         start = perf_counter()
-        done, waits = self._serially(values, stop)
+        done, held = self._serially(values, stop)
         if done < len(self._steps):
-            if self._together(self._rest(done, values, stop), stop, sure=waits):
-                self._settle("threads", Threads(self.plan, self._workers))
-            elif perf_counter() - start > WORTH_PROCESSES and not stop and _can_be_sent(self.plan):
-                self._settle("processes", Processes(self.plan, self._workers))
+            self._settle("threads", Threads(self.plan, self._workers))
+            work_together(self._rest(done, values, stop), self._workers, self._team, stop)
+        elif held and perf_counter() - start > WORTH_PROCESSES and _can_be_sent(self.plan):
+            self._settle("processes", Processes(self.plan, self._workers))
         if stop:
             raise stop[0]
         return self.plan.results(values)
@@ -91,26 +90,42 @@ class Adaptive:
                 self.story.append(f"{name} from the next run on")
 
     def _serially(self, values: list[Any], stop: list[BaseException]) -> tuple[int, bool]:
-        """Run until tasks turn out worth sharing: how many have been run, and whether they wait."""
+        """Run until threads would pay: how many tasks have been run, and whether they hold the lock."""
         steps, position, size = self._steps, 0, 1
-        walls = busies = before = 0.0
-        while position < len(steps):
-            chunk = steps[position : position + size]
-            wall, busy = perf_counter(), thread_time()
-            run_steps(self.plan, chunk, values, stop)
-            wall, busy = perf_counter() - wall, thread_time() - busy
-            walls, busies = walls + wall, busies + busy
-            position += len(chunk)
-            mean = wall / len(chunk)
-            left = mean * (len(steps) - position)
-            long = min(mean, before) > WORTH_SHARING  # one slow chunk may be the machine's doing
-            if long and walls > CHUNK and left > CHUNK and self._is_wide():
-                self.story.append(f"{position} tasks run serially, the last took {mean * 1e6:.0f} µs each")
-                return position, busies < WAITING * walls
-            before = mean
-            size = max(1, min(2 * size, int(CHUNK / max(mean, 1e-9))))
-        self.story.append(f"all {position} tasks run serially: too short, or too few side by side")
-        return position, False
+        before, alone, quiet_until = 0.0, ALONE, perf_counter() + CHUNK
+        knocking: _Knocking | None = None
+        try:
+            while position < len(steps):
+                start = perf_counter()
+                chunk = steps[position : position + size]
+                run_steps(self.plan, chunk, values, stop)
+                position += len(chunk)
+                now = perf_counter()
+                mean = (now - start) / len(chunk)
+                if knocking is not None:
+                    if knocking.answered >= KNOCKS and position < len(steps):
+                        self.story.append(
+                            f"{position} tasks run serially, the last took {mean * 1e6:.0f} µs each"
+                        )
+                        self.story.append(f"they leave the interpreter free, so then {self._workers} threads")
+                        return position, False
+                    if now > knocking.since + PATIENCE:
+                        self.story.append(f"tasks of {mean * 1e6:.0f} µs hold the interpreter's lock")
+                        knocking.end()
+                        knocking, quiet_until, alone = None, now + alone, 2 * alone
+                elif now > quiet_until:
+                    # Of two, because one slow chunk may be the machine's doing.
+                    long = min(mean, before) > WORTH_SHARING
+                    if long and mean * (len(steps) - position) > CHUNK and self._is_wide():
+                        knocking = _Knocking()
+                before = mean
+                size = max(1, min(2 * size, int(CHUNK / max(mean, 1e-9))))
+        finally:
+            if knocking is not None:
+                knocking.end()
+        held = bool(self.story)
+        self.story.append(f"all {position} tasks run serially")
+        return position, held
 
     def _is_wide(self) -> bool:
         if self._parallelism is None:
@@ -132,41 +147,26 @@ class Adaptive:
         ready = [task for task in plan.tasks[done:] if not unmet[task]]
         return LightRun(plan, values, stop, counters(unmet), counters(readers), ready)
 
-    def _together(self, run: LightRun, stop: list[BaseException], sure: bool) -> bool:
-        """Run the rest, on threads where they pay; whether they did in the end."""
-        if sure:
-            self.story.append(f"they wait for something, so then {self._workers} threads")
-            work_together(run, self._workers, self._team, stop)
-            return True
-        alone = ALONE
-        while run.ready and not stop:
-            busyness = _busyness(lambda: self._for_a_while(run, self._workers, stop, TRIAL))
-            if busyness > ONE_THREAD:
-                self.story.append(f"then {self._workers} threads: they keep {busyness:.2f} cores busy")
-                work_together(run, self._workers, self._team, stop)
-                return True
-            self.story.append(
-                f"threads tried: only {busyness:.2f} cores busy, so the tasks hold the interpreter's lock"
-            )
-            self._for_a_while(run, 1, stop, alone)
-            alone *= 2
-        return False
 
-    def _for_a_while(self, run: LightRun, workers: int, stop: list[BaseException], seconds: float) -> None:
-        timer = Timer(seconds, run.pause.append, (True,))
-        timer.daemon = True
-        timer.start()
-        try:
-            work_together(run, workers, self._team, stop)
-        finally:
-            timer.cancel()
+class _Knocking:
+    """A thread that asks for the interpreter's lock, and counts how often it has got it."""
 
+    def __init__(self) -> None:
+        self.since = perf_counter()
+        self.answered = 0
+        self._over = False
+        self._thread = Thread(target=self._knock, name="dagexec knocking", daemon=True)
+        self._thread.start()
 
-def _busyness(work: Callable[[], None]) -> float:
-    """How many cores a piece of work kept busy."""
-    wall, busy = perf_counter(), process_time()
-    work()
-    return (process_time() - busy) / (perf_counter() - wall)
+    def _knock(self) -> None:
+        while not self._over:
+            sleep(PAUSE)
+            self.answered += 1
+
+    def end(self) -> None:
+        """Stop it."""
+        self._over = True
+        self._thread.join()
 
 
 def _can_be_sent(plan: Plan) -> bool:

@@ -8,8 +8,6 @@ take from. What is most recent is also most likely still in the cache.
 not begun yet. Whoever leaves a task for others wakes one. A worker that finds nothing adds its gate and looks
 once more before it sleeps, so no task is left lying; a needless waking does no harm. When all are idle the
 run is over.
-
-A run can be paused between two tasks, and gone on with by fewer or more workers.
 """
 
 from __future__ import annotations
@@ -54,7 +52,6 @@ class LightRun:
         self.waits = begun(waits)
         self.reads = begun(reads)
         self.ready = deque(reversed(roots))  # so that the first comes first
-        self.pause: list[bool] = []  # holds something while the run is to pause
         self.workers = 1
         self.over = False
         self.idle: deque[Gate] = deque()
@@ -62,12 +59,9 @@ class LightRun:
         self._changing = Lock()
 
     def begin(self, helpers: Sequence[Gate]) -> None:
-        """Go on with the caller and `helpers`, which are started when there is work for them."""
+        """Have `helpers` beside the caller, who are started when there is work for them."""
         self.workers = 1 + len(helpers)
-        self.over = False
-        self.pause.clear()
-        self.idle = deque(helpers)
-        self._begun.clear()
+        self.idle.extend(helpers)
         for _ in range(min(len(helpers), len(self.ready) - 1)):
             self.wake()
 
@@ -77,11 +71,11 @@ class LightRun:
             self.idle.pop().put(None)
 
     def work(self) -> None:
-        """Take on tasks until there are none, or the run is stopped or paused."""
+        """Take on tasks until there are none, or the run is stopped."""
         plan, values, waits, reads = self.plan, self.values, self.waits, self.reads
         functions: list[Any] = plan.functions
         sources, fetch, successors, drops = plan.sources, plan.fetch, plan.successors, plan.drops
-        stop, pause = self.stop, self.pause
+        stop = self.stop
         pop, push, idle, wake = self.ready.pop, self.ready.append, self.idle, self.wake
         gate: Any = SimpleQueue()
         task = None
@@ -114,9 +108,7 @@ class LightRun:
                             push(successor)
                             if idle:
                                 wake()
-                if stop or pause:
-                    if following is not None:
-                        push(following)
+                if stop:
                     break
                 if following is None:
                     try:

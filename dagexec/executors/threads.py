@@ -111,7 +111,7 @@ class _Starter:
 
 
 def work_together(run: LightRun, workers: int, team: Team, stop: list[BaseException]) -> None:
-    """Run until there is nothing left to do, or until it is stopped or paused."""
+    """Run until there is nothing left to do, or until it is stopped."""
     with team.helping(run.end, stop) as start:
         run.begin([_Starter(partial(start, run.work)) for _ in range(1, workers)])
         run.work()

@@ -56,7 +56,8 @@ def get(
     """
     _check_options(options)
     plan = plan_of(dsk, keys)
-    with Runner(plan, executor, workers or num_workers, options) as runner:
+    count = num_workers if workers is None else workers
+    with Runner(plan, executor, count, options) as runner:
         try:
             return _packed(keys, iter(runner.run()))
         except TasksFailed as failed:
@@ -70,12 +71,7 @@ def plan_of(dsk: Any, keys: Any) -> Plan:
     >>> plan_of({"x": 1, "y": (abs, "x"), "z": (abs, "y")}, "y").labels
     ['x', 'y']
     """
-    dsk = _dictionary(dsk)
-    wanted = flat(keys)
-    missing = [key for key in wanted if key not in dsk]
-    if missing:
-        raise KeyError(f"{missing[0]!r} is not a key of the graph")
-    return _planned(dsk, wanted)
+    return _planned(_dictionary(dsk), flat(keys))
 
 
 def from_dask(dsk: Any, keys: Any = None) -> Graph:
@@ -155,7 +151,10 @@ def _planned(dsk: Mapping[Any, Any], keys: list[Any] | None) -> Plan:
         if not in_order:  # nobody wants a cycle at whose end there is nothing
             topological_order(list(dsk), sources, number.values())
     else:
-        wanted = [number[key] for key in keys]
+        try:
+            wanted = [number[key] for key in keys]
+        except KeyError as error:
+            raise KeyError(f"{error.args[0]!r} is not a key of the graph") from None
     del number  # as large as what follows
     return arranged(list(dsk), functions, sources, constants, wanted, in_order=in_order)
 
