@@ -22,24 +22,38 @@ Not thread-safe: an executor with several threads calls it under a lock.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from heapq import heappop, heappush
 
 from dagexec.plan import Plan
 
 
+def left(plan: Plan, done: Sequence[int] = ()) -> tuple[list[int], list[int], list[int]]:
+    """When some tasks are done: unmet dependencies and readers of each slot, and the tasks that are ready."""
+    unmet, readers = plan.unmet.copy(), plan.readers.copy()
+    if not done:
+        return unmet, readers, plan.roots
+    over = bytearray(len(unmet))
+    for task in done:
+        over[task] = True
+        for following in plan.successors[task]:
+            unmet[following] -= 1
+        for slot in plan.sources[task]:
+            readers[slot] -= 1
+    return unmet, readers, [task for task in plan.tasks if not unmet[task] and not over[task]]
+
+
 class Schedule:
-    """The state of one run of a plan."""
+    """The state of one run of a plan, or of what is left of it when the tasks in `done` are."""
 
     __slots__ = ("_heap", "_plan", "_readers", "_roots", "_unmet", "remaining", "running", "stopped")
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, done: Sequence[int] = ()) -> None:
         self._plan = plan
-        self._unmet = plan.unmet.copy()
-        self._readers = plan.readers.copy()
+        self._unmet, self._readers, ready = left(plan, done)
         self._heap: list[int] = []
-        self._roots = [rank for rank, task in enumerate(plan.by_rank) if not plan.unmet[task]]
-        self._roots.reverse()
-        self.remaining = len(plan.tasks)
+        self._roots = sorted([plan.rank[task] for task in ready], reverse=True)
+        self.remaining = len(plan.tasks) - len(done)
         self.running = 0
         self.stopped = False
 

@@ -11,6 +11,8 @@ there, where the lock was held for seconds.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from threading import Lock, Thread
 from time import perf_counter, sleep
 from typing import Any
@@ -21,9 +23,11 @@ from dagexec.events import Events
 from dagexec.executors.counting import counters
 from dagexec.executors.light import LightRun
 from dagexec.executors.processes import Processes
-from dagexec.executors.serial import Serial, run_steps, steps_of
-from dagexec.executors.threads import Team, Threads, work_together
+from dagexec.executors.ranked import RankedRun
+from dagexec.executors.serial import Recording, run_steps, steps_of
+from dagexec.executors.threads import Run, Team, Threads
 from dagexec.plan import Plan, longest_paths
+from dagexec.schedule import left
 
 # Shorter tasks lose more by two threads' taking turns at the interpreter than they gain.
 WORTH_SHARING = 8e-6
@@ -63,14 +67,14 @@ class Adaptive:
         """Run on `values`, which hold the arguments and constants; the results, in the plan's order."""
         if self._settled is not None:
             return self._settled(values, log, stop)
-        if log is not None:
-            return Serial(self.plan)(values, log, stop)
         self.story = []
         start = perf_counter()
-        done, held = self._serially(values, stop)
-        if done < len(self._steps):
+        run = partial(run_steps, self.plan) if log is None else Recording(self.plan, log).run_steps
+        number, held = self._serially(run, values, stop)
+        if number < len(self._steps):
             self._settle("threads", Threads(self.plan, self._workers))
-            work_together(self._rest(done, values, stop), self._workers, self._team, stop)
+            rest = _rest(self.plan, self.plan.tasks[:number], values, log, stop)
+            self._team.run(rest, self._workers, stop)
         elif held and perf_counter() - start > WORTH_PROCESSES and _can_be_sent(self.plan):
             self._settle("processes", Processes(self.plan, self._workers))
         if stop:
@@ -89,7 +93,9 @@ class Adaptive:
                 self.chosen, self._settled = name, executor
                 self.story.append(f"{name} from the next run on")
 
-    def _serially(self, values: list[Any], stop: list[BaseException]) -> tuple[int, bool]:
+    def _serially(
+        self, run: Callable[..., None], values: list[Any], stop: list[BaseException]
+    ) -> tuple[int, bool]:
         """Run until threads would pay: how many tasks have been run, and whether they hold the lock."""
         steps, position, size = self._steps, 0, 1
         before, alone, quiet_until = 0.0, ALONE, perf_counter() + CHUNK
@@ -98,7 +104,7 @@ class Adaptive:
             while position < len(steps):
                 start = perf_counter()
                 chunk = steps[position : position + size]
-                run_steps(self.plan, chunk, values, stop)
+                run(chunk, values, stop)
                 position += len(chunk)
                 now = perf_counter()
                 mean = (now - start) / len(chunk)
@@ -135,17 +141,15 @@ class Adaptive:
             self._parallelism = len(plan.tasks) / levels
         return self._parallelism > LEAST_PARALLELISM
 
-    def _rest(self, done: int, values: list[Any], stop: list[BaseException]) -> LightRun:
-        """The run of what is left after the first `done` steps."""
-        plan = self.plan
-        unmet, readers = plan.unmet.copy(), plan.readers.copy()
-        for task in plan.tasks[:done]:
-            for following in plan.successors[task]:
-                unmet[following] -= 1
-            for slot in plan.sources[task]:
-                readers[slot] -= 1
-        ready = [task for task in plan.tasks[done:] if not unmet[task]]
-        return LightRun(plan, values, stop, counters(unmet), counters(readers), ready)
+
+def _rest(
+    plan: Plan, done: Sequence[int], values: list[Any], log: Events | None, stop: list[BaseException]
+) -> Run:
+    """The run of what is left when the tasks in `done` are."""
+    if log is not None:
+        return RankedRun(plan, values, log, stop, done=done)
+    unmet, readers, ready = left(plan, done)
+    return LightRun(plan, values, stop, counters(unmet), counters(readers), ready)
 
 
 class _Knocking:

@@ -70,7 +70,7 @@ class LightRun:
         with suppress(IndexError):
             self.idle.pop().put(None)
 
-    def work(self) -> None:
+    def work(self, worker: int) -> None:
         """Take on tasks until there are none, or the run is stopped."""
         plan, values, waits, reads = self.plan, self.values, self.waits, self.reads
         functions: list[Any] = plan.functions

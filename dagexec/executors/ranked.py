@@ -8,16 +8,22 @@ for what needs the lock anyway: a log, and a limit on the memory that values hol
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import inf
 from threading import Condition
 from typing import Any
 
 from dagexec.events import Events, held_bytes
+from dagexec.executors.light import Gate
 from dagexec.plan import Plan
 from dagexec.schedule import Schedule
 
 
 class RankedRun:
-    """What the workers of one run share. Above `max_live_bytes` no task is begun that waits for no other."""
+    """What the workers of one run share; the tasks in `done` have been run.
+
+    Above `max_live_bytes` no task is begun that waits for no other.
+    """
 
     def __init__(
         self,
@@ -25,7 +31,8 @@ class RankedRun:
         values: list[Any],
         log: Events | None,
         stop: list[BaseException],
-        max_live_bytes: float,
+        max_live_bytes: float = inf,
+        done: Sequence[int] = (),
     ) -> None:
         self.plan = plan
         self.values = values
@@ -33,12 +40,17 @@ class RankedRun:
         self.stop = stop
         self.max_live_bytes = max_live_bytes
         self.live_bytes = 0
-        self.schedule = Schedule(plan)
+        self.schedule = Schedule(plan, done)
         self.changed = Condition()
         self.sleepers = 0
-        if log is not None:
+        if log is not None and not done:
             log.members = plan.members
             log.note_ready(plan.roots, 0)
+
+    def begin(self, helpers: Sequence[Gate]) -> None:
+        """Start all helpers: tasks are long enough for that."""
+        for helper in helpers:
+            helper.put(None)
 
     def work(self, worker: int) -> None:
         """Take on tasks until there are none."""
@@ -88,7 +100,7 @@ class RankedRun:
         made_ready, dead = self.schedule.done(task)
         if self.log is not None:
             self.log.note_done(made_ready, dead, values, worker)
-        if self.max_live_bytes < float("inf"):
+        if self.max_live_bytes < inf:
             self.live_bytes += held_bytes(values[task])
             self.live_bytes -= sum([held_bytes(values[slot]) for slot in dead if self.plan.functions[slot]])
         for slot in dead:

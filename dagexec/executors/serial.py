@@ -26,28 +26,10 @@ class Serial:
 
     def __call__(self, values: list[Any], log: Events | None, stop: list[BaseException]) -> list[Any]:
         """Run on `values`, which hold the arguments and constants; the results, in the plan's order."""
-        if log is not None:
-            return self._record(values, log, stop)
-        run_steps(self.plan, self._steps, values, stop)
-        return self.plan.results(values)
-
-    def _record(self, values: list[Any], log: Events, stop: list[BaseException]) -> list[Any]:
-        schedule = Schedule(self.plan)
-        log.members = self.plan.members
-        log.note_ready(self.plan.roots, 0)
-        for step in self._steps:
-            task = step[3]
-            log.note("start", task, 0)
-            try:
-                run_steps(self.plan, (step[:4] + ((),),), values, stop)
-            except BaseException:
-                log.note("error", task, 0)
-                raise
-            log.note("end", task, 0, values[task])
-            made_ready, dead = schedule.done(task)
-            log.note_done(made_ready, dead, values, 0)
-            for slot in dead:
-                values[slot] = None
+        if log is None:
+            run_steps(self.plan, self._steps, values, stop)
+        else:
+            Recording(self.plan, log).run_steps(self._steps, values, stop)
         return self.plan.results(values)
 
     def close(self) -> None:
@@ -98,3 +80,29 @@ def run_steps(plan: Plan, steps: Iterable[Step], values: list[Any], stop: list[B
         raise
     if stop:
         raise stop[0]
+
+
+class Recording:
+    """A serial run that is written to a log."""
+
+    def __init__(self, plan: Plan, log: Events) -> None:
+        self._plan = plan
+        self._log = log
+        self._schedule = Schedule(plan)
+        log.members = plan.members
+        log.note_ready(plan.roots, 0)
+
+    def run_steps(self, steps: Iterable[Step], values: list[Any], stop: list[BaseException]) -> None:
+        """The same as the function of this name."""
+        log = self._log
+        for *step, task, dead in steps:
+            log.note("start", task, 0)
+            try:
+                run_steps(self._plan, [(*step, task, ())], values, stop)
+            except BaseException:
+                log.note("error", task, 0)
+                raise
+            log.note("end", task, 0, values[task])
+            log.note_done(self._schedule.done(task)[0], dead, values, 0)
+            for slot in dead:
+                values[slot] = None

@@ -9,20 +9,18 @@ An error or an interrupt stops the handing-out, running tasks are waited for, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from contextvars import copy_context
 from functools import partial
-from typing import Any
+from math import inf
+from typing import Any, Protocol
 
 from dagexec.events import Events
 from dagexec.executors.counting import counters
-from dagexec.executors.light import LightRun
+from dagexec.executors.light import Gate, LightRun
 from dagexec.executors.ranked import RankedRun
 from dagexec.plan import Plan
-
-Work = Callable[[], None]
 
 # From this mean length of a task on, what the order costs is a few percent at the most.
 RANKED_FROM = 50e-6
@@ -30,29 +28,39 @@ RANKED_FROM = 50e-6
 MOST_THREADS = 10_000
 
 
+class Run(Protocol):
+    """What workers do together."""
+
+    def begin(self, helpers: Sequence[Gate], /) -> None:
+        """Have helpers beside the caller, who begin when they are woken."""
+
+    def work(self, worker: int, /) -> None:
+        """Take on tasks until there are none; called by each worker."""
+
+    def end(self) -> None:
+        """Let all workers end."""
+
+
 class Threads:
     """Runs a plan on `workers` threads, which stay for the next run."""
 
-    def __init__(self, plan: Plan, workers: int, max_live_bytes: float = float("inf")) -> None:
+    def __init__(self, plan: Plan, workers: int, max_live_bytes: float = inf) -> None:
         self.plan = plan
         self._workers = workers
         self._max_live_bytes = max_live_bytes
         self._team = Team()
-        self._ranked = bool(plan.priority) or max_live_bytes < float("inf") or _tasks_are_long(plan)
+        self._ranked = bool(plan.priority) or max_live_bytes < inf or _tasks_are_long(plan)
         if not self._ranked:
             self._waits, self._reads = counters(plan.unmet), counters(plan.readers)
 
     def __call__(self, values: list[Any], log: Events | None, stop: list[BaseException]) -> list[Any]:
         """Run on `values`, which hold the arguments and constants; the results, in the plan's order."""
+        plan = self.plan
         if self._ranked or log is not None:
-            ranked = RankedRun(self.plan, values, log, stop, self._max_live_bytes)
-            with self._team.helping(ranked.end, stop) as start:
-                for worker in range(1, self._workers):
-                    start(partial(ranked.work, worker))
-                ranked.work(0)
+            run: Run = RankedRun(plan, values, log, stop, self._max_live_bytes)
         else:
-            light = LightRun(self.plan, values, stop, self._waits, self._reads, self.plan.roots)
-            work_together(light, self._workers, self._team, stop)
+            run = LightRun(plan, values, stop, self._waits, self._reads, plan.roots)
+        self._team.run(run, self._workers, stop)
         if stop:
             raise stop[0]
         return self.plan.results(values)
@@ -63,31 +71,33 @@ class Threads:
 
 
 class Team:
-    """Threads that help the caller's; made when they are first wanted, kept for the next run."""
+    """The caller's thread and those that help it; made when they are first wanted, kept for the next run."""
 
     def __init__(self) -> None:
         self._pool: ThreadPoolExecutor | None = None
 
-    @contextmanager
-    def helping(self, end: Work, stop: list[BaseException]) -> Iterator[Callable[[Work], None]]:
-        """A block whose value starts a helper; what it raises stops the run, and helpers end with it."""
+    def run(self, run: Run, workers: int, stop: list[BaseException]) -> None:
+        """Run until there is nothing left to do, or until it is stopped, and all helpers have ended."""
         helpers: list[Future[None]] = []
 
-        def start(work: Work) -> None:
+        def start(worker: int) -> None:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(MOST_THREADS, "dagexec")
             # Each helper sees the caller's context: its numpy.errstate, for one.
-            helpers.append(self._pool.submit(copy_context().run, work))
+            helpers.append(self._pool.submit(copy_context().run, run.work, worker))
 
         try:
-            yield start
+            run.begin([_Starter(partial(start, worker)) for worker in range(1, workers)])
+            run.work(0)
         except BaseException as error:  # an interrupt in the caller's thread
             stop.append(error)
-        while helpers:  # one may have started another
+        while True:
             try:
-                end()
-                wait(helpers[-1:])
-                helpers.pop()
+                run.end()
+                while helpers:  # one may have started another
+                    wait(helpers[-1:])
+                    helpers.pop()
+                return
             except BaseException as error:
                 if stop:
                     raise
@@ -108,13 +118,6 @@ class _Starter:
 
     def put(self, item: None, /) -> None:
         self._start()
-
-
-def work_together(run: LightRun, workers: int, team: Team, stop: list[BaseException]) -> None:
-    """Run until there is nothing left to do, or until it is stopped."""
-    with team.helping(run.end, stop) as start:
-        run.begin([_Starter(partial(start, run.work)) for _ in range(1, workers)])
-        run.work()
 
 
 def _tasks_are_long(plan: Plan) -> bool:
