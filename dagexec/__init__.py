@@ -11,6 +11,7 @@
 """
 
 from dagexec import backward, draw, xp  # the first two also give Graph its methods
+from dagexec.analysis import analyze
 from dagexec.array import TracingError
 from dagexec.events import Event, Events
 from dagexec.executors import Compiled, Failure, Handle, TasksFailed, compile, run, submit
@@ -19,6 +20,7 @@ from dagexec.interop import from_dask, from_networkx, get
 from dagexec.plan import Plan, plan
 from dagexec.rewrite import scalarize
 from dagexec.schedule import Schedule
-from dagexec.tasks import task
+from dagexec.simulation import simulate, speedups
+from dagexec.tasks import compute, task
 from dagexec.tracing import block, scope, trace
 from dagexec.transform import grad, jit, value_and_grad, vjp

@@ -30,6 +30,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import replace
 from heapq import heappop, heappush
 from typing import Any, cast
@@ -42,6 +43,9 @@ GRAIN = 200e-6  # a task that is handed over should last that long, for a core t
 SHORTEST_GRAIN = 2 * HAND_OVER  # below that there is nothing to gain
 LONGEST_CHAIN = 10e-3  # to join more gains nothing, and keeps an error or an interrupt waiting
 REMEMBERED = 4  # open clusters that a task may join without reading from them
+
+# What stops the run that a joined task belongs to, if it holds anything.
+STOP: ContextVar[Sequence[BaseException]] = ContextVar("dagexec_stop", default=())
 
 Step = tuple[Function, tuple[int, ...], int, tuple[int, ...]]
 
@@ -211,7 +215,7 @@ class Joined:
     """The function of a task that consists of several: `steps` one after another, on values of its own.
 
     A step is the function of a member, the slots it reads, its own slot, and the slots of members whose value
-    nobody reads after it.
+    nobody reads after it. When the run is to stop, it stops between two members.
     """
 
     __slots__ = ("_plan", "_results", "_sources", "_steps")
@@ -226,6 +230,7 @@ class Joined:
 
     def __call__(self, *given: Any) -> Any:
         values = dict(zip(self._sources, given))
+        stop = STOP.get()
         task = self._steps[0][2]
         try:
             for function, slots, task, dead in self._steps:
@@ -239,6 +244,8 @@ class Joined:
                     values[task] = function(*[values[slot] for slot in slots])
                 for slot in dead:
                     del values[slot]
+                if stop:
+                    return None  # nobody will read it
         except BaseException as error:
             self._plan.blame(task, error)
             raise

@@ -38,6 +38,17 @@ FILES = {
         "def build(): return lambda x, i: np.sum(pick(x, i) ** 2), (np.ones(3), np.array([1, 7]))"
     ),
     "wrongresult": "def build(): return 3",
+    "dag": (
+        "def load(number): return [number] * number\n"
+        "def build(n: int = 3):\n"
+        "  loads = {('load', i): (load, i) for i in range(n)}\n"
+        "  return {**loads, '<total>': (sum, [(len, key) for key in loads])}, '<total>'"
+    ),
+    "partly": (
+        "def fail(x): raise OSError('no [more]')\n"
+        "def build(): return {'x': (fail, 1), 'y': (abs, 'x'), 'good': (abs, -1)}, ['y', 'good']"
+    ),
+    "circular": "def build(): return {'x': (abs, 'y'), 'y': (abs, 'x')}",
     "infinite": "def build(): return lambda x: np.sum(np.log(x)), (np.zeros(3),)",
 }
 
@@ -86,6 +97,18 @@ MISTAKES = {
         1,
         ["out of bounds", "node %3 getitem", "in pick[0]", "failing.py:5"],
     ),
+    "a cycle": ("draw circular.py -o x.svg", 2, ["circular.py builds has a cycle: 'x' → 'y' → 'x'"]),
+    "tasks that fail": (
+        "run partly.py --on-error continue",
+        1,
+        ["1 task failed, 1 skipped", "failed: x: OSError: no [more]", "skipped: y"],
+    ),
+    "a task of a DAG that fails": (
+        "run partly.py",
+        1,
+        ["error: no [more] (partly.py:2)", "raised by node %0 x"],
+    ),
+    "a time that is none": ("run dag.py --timeout 0", 2, ["0.0 is not in the range"]),
     "an unknown executor": ("run square.py --executor gpu", 2, ["'gpu' is not one of", "'threads'"]),
     "no workers": ("run square.py --workers 0", 2, ["0 is not in the range"]),
     "an unknown command": ("rnu square.py", 2, ["No such command 'rnu'", "see: dagexec --help"]),
@@ -405,3 +428,46 @@ def test_seconds_have_three_digits_and_a_unit(value, text):
 )
 def test_counts_have_three_digits_and_a_prefix(value, text):
     assert show.count(value, "op") == text
+
+
+# --- DAGs of plain callables ----------------------------------------------------------------------------
+def test_a_dag_is_run_and_its_results_are_shown(folder):
+    said = call("run", "dag.py", "-p", "n=4", "--executor", "serial").stdout
+    assert "tasks        5  in 2 levels, up to 4 side by side" in said
+    assert "work         5 tasks" in said
+    assert "result       <total> = 6" in said
+    found = json.loads(call("run", "dag.py", "--json").stdout)
+    assert (found["results"], found["work"], found["span"], found["loss"]) == (["3"], 4, 2, None)
+
+
+def test_verbose_tells_why_it_runs_on_what_it_runs_on(folder):
+    quiet, said = (call("run", "square.py", "--executor", "serial", *more).stdout for more in ((), ("-v",)))
+    assert len(said.splitlines()) > len(quiet.splitlines())
+
+
+def test_a_task_that_fails_at_first_is_called_again(folder):
+    (folder / "flaky.py").write_text(
+        "calls = []\ndef flaky():\n  calls.append(1)\n  return 1 // (len(calls) - 1)\n"
+        "def build(): return {'x': (flaky,)}\n"
+    )
+    assert "x = 1" in call("run", "flaky.py", "--retries", "1", "--executor", "serial").stdout
+
+
+def test_a_task_that_takes_too_long_is_given_up(folder):
+    (folder / "slow.py").write_text(
+        "import time\ndef build(): return {'x': (time.sleep, 5), 'y': (abs, 'x')}, 'y'\n"
+    )
+    result = CliRunner().invoke(main, ["run", "slow.py", "--timeout", "0.01"])
+    assert result.exit_code == 1
+    assert "it has not ended after 0.01 seconds" in result.stderr
+
+
+def test_a_dag_is_drawn_and_timed(folder):
+    call("draw", "dag.py", "-o", "dag.dot")
+    assert "\"('load', 0) = load\"" in (folder / "dag.dot").read_text()
+    assert "<total> = sum" in (folder / "dag.dot").read_text()
+    call("run", "dag.py", "--trace", "dag.json")
+    names = {row["name"] for row in json.loads((folder / "dag.json").read_text())["traceEvents"]}
+    assert {"<total>", "('load', 0)"} <= names
+    (row,) = json.loads(call("bench", "dag.py", "--rounds", "1", "--json").stdout)["files"]
+    assert row["executor"] == "threads"

@@ -200,3 +200,45 @@ def test_forward_only_derives_nothing():
 def test_a_result_that_is_no_real_scalar_has_no_gradient(x):
     graph = graph_of(Built(lambda x: x * x, (x,)))
     assert {node.phase for node in graph.nodes} == {"forward"}
+
+
+# --- DAGs of plain callables ----------------------------------------------------------------------------
+DAGS = {
+    "a dictionary": ("{'x': -2, 'y': (abs, 'x'), 'z': (pow, 'y', 3)}", (8,)),
+    "a dictionary and a key": ("{'x': -2, 'y': (abs, 'x'), 'z': (pow, 'y', 3)}, 'y'", 2),
+    "a dictionary and keys": ("{'x': -2, 'y': (abs, 'x')}, ['x', ['y']]", (-2, (2,))),
+    "a networkx graph": ("digraph()", (2,)),
+    "a networkx graph and nodes": ("digraph(), ['x', 'y']", (-2, 2)),
+    "what a task returns": ("task(abs)(-2)", 2),
+    "a list of them": ("[task(abs)(-2), task(abs)(3)]", [2, 3]),
+    "a pair of them": ("task(abs)(-2), task(abs)(3)", (2, 3)),
+    "a dictionary of them": ("{'two': task(abs)(-2)}", {"two": 2}),
+    "a graph": ("task(abs)(-2).graph()", 2),
+}
+DIGRAPH = (
+    "import networkx as nx\nfrom dagexec import task\ndef digraph():\n  graph = nx.DiGraph()\n"
+    "  graph.add_node('x', value=-2)\n  graph.add_node('y', function=abs)\n"
+    "  graph.add_edge('x', 'y')\n  return graph"
+)
+
+
+@pytest.mark.parametrize("kind", DAGS)
+def test_a_build_may_return_a_dag(write, kind):
+    code, result = DAGS[kind]
+    built = load(write(DIGRAPH, f"def build(): return {code}")).built({})
+    assert (built.args, built.training) == ((), None)
+    assert dagexec.run(graph_of(built)) == result
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("{'x': (abs, 'y'), 'y': (abs, 'x')}", r"has a cycle: '(x|y)' → '(x|y)' → '(x|y)'"),
+        ("{'x': 1}, 'y'", "cannot be read: 'y' is not a key of the graph"),
+        ("nx.path_graph(2, nx.DiGraph)", "cannot be read: node 0 has neither the attribute function"),
+        ("dagexec.trace(lambda x: x)(1.0)", r"returns a graph with inputs, but no arguments"),
+    ],
+)
+def test_a_dag_that_is_none_is_refused_with_the_reason(write, code, message):
+    with pytest.raises(GraphFileError, match=rf"made\.py .*{message}"):
+        load(write("import dagexec, networkx as nx", f"def build(): return {code}")).built({})

@@ -41,7 +41,7 @@ def test_calls_compute_what_the_functions_do(edges, data):
     right = values_of(edges)
     assert compute(*[made[n] for n in wanted], executor="serial") == tuple(right[n] for n in wanted)
     if wanted:
-        assert dagexec.run(graph_of(*[made[n] for n in wanted])) == tuple(right[n] for n in wanted)
+        assert dagexec.run(graph_of([made[n] for n in wanted])) == [right[n] for n in wanted]
 
 
 TREES: Any = st.recursive(
@@ -131,7 +131,7 @@ def test_the_same_function_as_a_graph():
     graph = increase(increase(1)).graph()
     assert dagexec.run(graph) == 3
     assert [node.name for node in graph.nodes] == ["increase", "increase"]
-    assert len({id(node.op.kernel(np)) for node in graph_of(show(), show()).nodes}) == 1
+    assert len({id(node.op.kernel(np)) for node in graph_of([show(), show()]).nodes}) == 1
 
 
 # --- errors -----------------------------------------------------------------------------------------------

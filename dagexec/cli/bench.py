@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -113,7 +112,12 @@ def _as_json(path: Path, one: Comparison) -> dict[str, Any]:
         "parallel": _times(one.parallel),
         "speed_up": one.speed_up,
         "bound": one.bound,
-        "measured": asdict(one.measured),
+        "measured": {
+            "tasks": one.measured.tasks,
+            "work": one.measured.work,
+            "span": one.measured.span,
+            "parallelism": one.measured.parallelism,
+        },
     }
 
 

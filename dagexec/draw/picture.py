@@ -193,7 +193,7 @@ class _View:
         if node.op is INPUT:
             kind, label = "input", value_label(node)
         elif node.op is CONSTANT:
-            kind, label = "input", f"constant {dims(node.spec)}"
+            kind, label = "input", f"constant {dims(node.spec) or printable(node.name)}".rstrip()
         elif self.scalar and node.op.name == "getitem":
             kind, label = "input", element_label(node)
         elif role == "sum" or is_gradient_sum(node):

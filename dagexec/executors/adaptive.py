@@ -35,7 +35,7 @@ WORTH_SHARING = 8e-6
 CHUNK = 1e-3
 # Between two knocks. A lock that is free is there at once, one that is held only every 5 ms.
 PAUSE = 1e-4
-# So many knocks are to be answered, in this time.
+# A lock is free if so many knocks are answered in this time.
 KNOCKS = 10
 PATIENCE = 10e-3
 # How long the caller goes on alone before the next try, at first.
@@ -109,14 +109,12 @@ class Adaptive:
                 now = perf_counter()
                 mean = (now - start) / len(chunk)
                 if knocking is not None:
-                    if knocking.answered >= KNOCKS and position < len(steps):
-                        self.story.append(
-                            f"{position} tasks run serially, the last took {mean * 1e6:.0f} µs each"
-                        )
+                    if knocking.is_let_in() and position < len(steps):
+                        self.story.append(f"{position} tasks run serially, the last took {_us(mean)} each")
                         self.story.append(f"they leave the interpreter free, so then {self._workers} threads")
                         return position, False
                     if now > knocking.since + PATIENCE:
-                        self.story.append(f"tasks of {mean * 1e6:.0f} µs hold the interpreter's lock")
+                        self.story.append(f"tasks of {_us(mean)} hold the interpreter's lock")
                         knocking.end()
                         knocking, quiet_until, alone = None, now + alone, 2 * alone
                 elif now > quiet_until:
@@ -162,6 +160,11 @@ class _Knocking:
         self._thread = Thread(target=self._knock, name="dagexec knocking", daemon=True)
         self._thread.start()
 
+    def is_let_in(self) -> bool:
+        """Has it got the lock often enough, and soon enough, to say that it is free?"""
+        answered = self.answered
+        return answered >= KNOCKS and answered * PATIENCE >= KNOCKS * (perf_counter() - self.since)
+
     def _knock(self) -> None:
         while not self._over:
             sleep(PAUSE)
@@ -171,6 +174,10 @@ class _Knocking:
         """Stop it."""
         self._over = True
         self._thread.join()
+
+
+def _us(seconds: float) -> str:
+    return f"{seconds * 1e6:.0f} µs"
 
 
 def _can_be_sent(plan: Plan) -> bool:

@@ -35,7 +35,6 @@ class Compiled:
     ) -> None:
         self.graph = graph
         self._runner = Runner(plan(graph), executor, workers, options)
-        self.workers = self._runner.workers
         self._events = events
 
     def __call__(self, *args: Any) -> Any:
@@ -76,6 +75,11 @@ class Compiled:
         """What it runs on: of "auto", what has been chosen last."""
         return self._runner.executor
 
+    @property
+    def workers(self) -> int:
+        """How many workers it runs on."""
+        return self._runner.workers
+
     def explain(self) -> str:
         """What it runs on and why, in lines: by estimates, and by what the runs so far have shown."""
         return self._runner.explain()
@@ -91,7 +95,7 @@ class Compiled:
         self.close()
 
     def __repr__(self) -> str:
-        where = f"{self.executor}, {self.workers} workers"
+        where = f"{self.executor}, {self.workers} worker{'s' if self.workers > 1 else ''}"
         return f"<Compiled {self.graph.name}: {len(self.plan.tasks)} tasks, {where}>"
 
 

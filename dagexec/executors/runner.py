@@ -101,12 +101,11 @@ class Runner:
             self._choice = Choice("threads", count, 1, ("the order of tasks was asked for",))
         else:
             self._choice = choose(self._plan, count, min(count, blas_threads()))
-        self.workers = self._choice.workers
         coarse = self._choice.coarse
         if self._choice.executor == "threads" and not (self._goes_on or self._plan.priority):
             coarse = coarsen(self._plan, workers=count)
         self._execute = _EXECUTORS[self._choice.executor](
-            self._plan, coarse or self._plan, self.workers, most
+            self._plan, coarse or self._plan, self._choice.workers, most
         )
         self._limit = BlasThreads(self._choice.blas_threads) if plan.threaded_blas else nullcontext()
 
@@ -121,6 +120,11 @@ class Runner:
         """What it runs on: of "auto", what has been chosen last."""
         chosen: str = getattr(self._execute, "chosen", self._choice.executor)
         return chosen
+
+    @property
+    def workers(self) -> int:
+        """How many workers it runs on."""
+        return 1 if self.executor == "serial" else self._choice.workers
 
     def explain(self) -> str:
         """What it runs on and why, in lines."""

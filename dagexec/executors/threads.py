@@ -16,6 +16,7 @@ from functools import partial
 from math import inf
 from typing import Any, Protocol
 
+from dagexec.coarsen import STOP
 from dagexec.events import Events
 from dagexec.executors.counting import counters
 from dagexec.executors.light import Gate, LightRun
@@ -86,11 +87,14 @@ class Team:
             # Each helper sees the caller's context: its numpy.errstate, for one.
             helpers.append(self._pool.submit(copy_context().run, run.work, worker))
 
+        outer = STOP.set(stop)
         try:
             run.begin([_Starter(partial(start, worker)) for worker in range(1, workers)])
             run.work(0)
         except BaseException as error:  # an interrupt in the caller's thread
             stop.append(error)
+        finally:
+            STOP.reset(outer)
         while True:
             try:
                 run.end()

@@ -15,11 +15,18 @@ import numpy as np
 import pytest
 
 import dagexec
+from dagexec.executors.launch import METHODS
 from dagexec.graph import Node
 from dagexec.ops import python_op
 from tests.executors.callables import call, compiled, graph_of, identical, run
 
 WATCHDOG = 60  # seconds; only a hang takes that long
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _server_is_there():
+    """The process that workers are forked from stays for later executors: not a leftover of a test."""
+    run(call(os.getpid))
 
 
 # --- workers that die -----------------------------------------------------------------------------------
@@ -268,12 +275,24 @@ def test_an_interrupt_ends_long_tasks_leaves_nothing_and_lets_the_next_run_begin
     assert not alive(pids)
 
 
-def test_workers_end_when_the_parent_is_killed(tmp_path):
-    body = """
-    node = call(os.getpid)
-    run = dagexec.compile(Graph([node, *[call(os.getpid)]], (), [node]), "processes", 2)
-    run()
-    print(*(worker.process.pid for worker in run._runner._execute._pool.workers), flush=True)
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("seconds", [0, 300], ids=["idle", "busy"])
+def test_workers_and_their_server_end_when_the_parent_is_killed(method, seconds, tmp_path):
+    body = f"""
+    import threading
+    from dagexec.executors import launch
+    from dagexec.executors.processes import Processes
+    from dagexec.plan import lay_out
+
+    def work(seconds):
+        time.sleep(seconds)
+
+    plan = lay_out([None, work, work], [(), (0,), (0,)], [], constants={{}}, inputs=(0,))
+    execute = Processes(plan, 2, {method!r})
+    execute([0, None, None], None, [])
+    pids = [worker.process.pid for worker in execute._pool.workers]
+    threading.Timer(0.2, lambda: print(*pids, launch._server.process.pid, flush=True)).start()
+    execute([{seconds}, None, None], None, [])
     time.sleep(300)
     """
     environment = os.environ | {"PYTHONPATH": os.getcwd()}
@@ -285,5 +304,5 @@ def test_workers_end_when_the_parent_is_killed(tmp_path):
     deadline = time.monotonic() + WATCHDOG
     while alive(pids) and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert len(pids) == 2
+    assert len(pids) == 3
     assert not alive(pids)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 import dagexec
 from dagexec.analysis import analyze
 from dagexec.cli.list import graph_files
+from dagexec.graph import Graph
 from dagexec.graphfile import GraphFile, graph_of, load
 from dagexec.training import train
 
@@ -148,9 +150,23 @@ def test_fnn_refuses_fewer_than_two_layers():
         built("fnn", layers="5")
 
 
+@pytest.mark.parametrize("executor", ["serial", "threads", "processes"])
+@pytest.mark.parametrize("documents", [1, 2, 7, 8])
+def test_word_count_counts_the_words_of_all_documents(executor, documents):
+    graph = graph_of(built("word_count", documents=str(documents), words="50", top="100", seed="3"))
+    texts = [node for node in graph.nodes if node.name == "document"]
+    whole = Graph(graph.nodes, (), [*graph.outputs, *texts])
+    (found, *texts) = dagexec.run(whole, executor=executor, workers=2)
+    counts = Counter(" ".join(texts).split())
+    assert dict(found) == counts
+    assert [number for _, number in found] == sorted(counts.values(), reverse=True)
+    assert (len(texts), sum(counts.values())) == (documents, 50 * documents)
+
+
 def test_every_sample_is_loaded_documented_and_has_a_seed():
     found = dict(graph_files(GRAPHS))
-    assert {path.stem for path in found} == {"vector_self_sum", "matrix_vector", "fnn", "rnn", "circle"}
+    samples = {"vector_self_sum", "matrix_vector", "fnn", "rnn", "circle", "word_count"}
+    assert {path.stem for path in found} == samples
     for file in found.values():
         assert isinstance(file, GraphFile)
         assert file.doc.endswith(".")
