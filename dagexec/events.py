@@ -187,8 +187,10 @@ def _name(node: Node) -> str:
     return node.name or node.op.name
 
 
-def held_bytes(value: Any) -> int:
-    """The bytes of an array, or of the arrays in a tuple; 0 for anything else."""
+def held_bytes(value: Any, depth: int = 3) -> int:
+    """The bytes of an array, or of the arrays in a tuple or list, `depth` deep; 0 for anything else."""
     if isinstance(value, np.ndarray | np.generic):
         return value.nbytes
-    return sum(map(held_bytes, value)) if isinstance(value, tuple | list) else 0
+    if not depth or not isinstance(value, tuple | list):
+        return 0
+    return sum([held_bytes(item, depth - 1) for item in value])

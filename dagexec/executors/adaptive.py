@@ -25,7 +25,8 @@ from dagexec.executors.light import LightRun
 from dagexec.executors.processes import Processes
 from dagexec.executors.ranked import RankedRun
 from dagexec.executors.serial import Recording, run_steps, steps_of
-from dagexec.executors.threads import Run, Team, Threads
+from dagexec.executors.team import Run, Team, raise_first
+from dagexec.executors.threads import Threads
 from dagexec.plan import Plan, longest_paths
 from dagexec.schedule import left
 
@@ -77,8 +78,7 @@ class Adaptive:
             self._team.run(rest, self._workers, stop)
         elif held and perf_counter() - start > WORTH_PROCESSES and _can_be_sent(self.plan):
             self._settle("processes", Processes(self.plan, self._workers))
-        if stop:
-            raise stop[0]
+        raise_first(stop)
         return self.plan.results(values)
 
     def close(self) -> None:

@@ -14,22 +14,22 @@ from typing import Any
 from threadpoolctl import ThreadpoolController
 
 _lock = Lock()
-_wanted: list[int] = []  # by the blocks that are open
-_limit: Any = None
+_wanted: dict[BlasThreads, int] = {}  # by the blocks that are open
+_original: list[tuple[Any, int]] = []  # what each library had before the first of them
 
 
 @cache
-def _controller() -> Any:
-    return ThreadpoolController().select(user_api="blas")
+def _libraries() -> Any:
+    return ThreadpoolController().select(user_api="blas").lib_controllers
 
 
 def blas_threads() -> int:
     """How many threads BLAS may use now, as set by the user or by default."""
-    return max((library.num_threads for library in _controller().lib_controllers), default=1)
+    return max((library.num_threads for library in _libraries()), default=1)
 
 
 class BlasThreads:
-    """Limits BLAS to `count` threads in a `with` block.
+    """Limits BLAS to `count` threads in a `with` block, which is entered once.
 
     Blocks may overlap, in any threads; then the lowest count holds, and the last to end restores what was.
     """
@@ -38,25 +38,34 @@ class BlasThreads:
         self._count = count
 
     def __enter__(self) -> None:
-        global _limit
-        with _lock:
-            if not _wanted:
-                _limit = _controller().limit(limits=self._count)
-            elif self._count < min(_wanted):
-                _set(self._count)
-            _wanted.append(self._count)
+        try:
+            with _lock:
+                if not _original:
+                    _original.extend([(library, library.num_threads) for library in _libraries()])
+                _wanted[self] = self._count
+                _set()
+        except BaseException:  # an interrupt: there is no block that would end
+            self.end()
+            raise
 
     def __exit__(self, *_: object) -> None:
-        global _limit
+        self.end()
+
+    def end(self) -> None:
+        """End the block, if it is open: may be called again after an interrupt."""
         with _lock:
-            _wanted.remove(self._count)
-            if not _wanted:
-                _limit.restore_original_limits()
-                _limit = None
-            elif self._count < min(_wanted):
-                _set(min(_wanted))
+            _wanted.pop(self, None)
+            _set()
 
 
-def _set(count: int) -> None:
-    for library in _controller().lib_controllers:
-        library.set_num_threads(count)
+def _set() -> None:
+    if _wanted:
+        count = min(_wanted.values())
+        for library, _ in _original:
+            library.set_num_threads(count)
+    else:
+        for library, count in _original:
+            library.set_num_threads(count)
+        # OpenBLAS ignores this in some threads; then the next block's end tries again.
+        if all(library.num_threads == count for library, count in _original):
+            _original.clear()

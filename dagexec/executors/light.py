@@ -128,7 +128,7 @@ class LightRun:
         while True:
             with self._changing:
                 self._withdraw(gate)
-                if self.over:
+                if self.over or self.stop:
                     return None
                 self.idle.append(gate)
                 with suppress(IndexError):

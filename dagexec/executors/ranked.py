@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import inf
-from threading import Condition
+from queue import SimpleQueue
+from threading import Lock
 from typing import Any
 
 from dagexec.events import Events, held_bytes
@@ -40,9 +41,12 @@ class RankedRun:
         self.stop = stop
         self.max_live_bytes = max_live_bytes
         self.live_bytes = 0
+        self.held: dict[int, int] = {}
         self.schedule = Schedule(plan, done)
-        self.changed = Condition()
-        self.sleepers = 0
+        # Bare locks and queues: an interrupt may come within a Condition's methods, and leave its lock taken.
+        self.changing = Lock()
+        self.idle: list[Gate] = []
+        self.begun: list[Gate] = []
         if log is not None and not done:
             log.members = plan.members
             log.note_ready(plan.roots, 0)
@@ -56,16 +60,18 @@ class RankedRun:
         """Take on tasks until there are none."""
         plan, values, log = self.plan, self.values, self.log
         functions: list[Any] = plan.functions
+        gate: Any = SimpleQueue()
         task = None
         try:
-            task = self.next_task(None, worker)
+            self.begun.append(gate)
+            task = self.next_task(None, worker, gate)
             while task is not None:
                 if log is not None:
                     log.note("start", task, worker)
                 values[task] = functions[task](*[values[slot] for slot in plan.sources[task]])
                 if log is not None:
                     log.note("end", task, worker, values[task])
-                task = self.next_task(task, worker)
+                task = self.next_task(task, worker, gate)
         except BaseException as error:
             self.stop.append(error)  # first, whatever the error may do
             if task is not None:
@@ -75,24 +81,25 @@ class RankedRun:
         finally:
             self.end()
 
-    def next_task(self, finished: int | None, worker: int) -> int | None:
+    def next_task(self, finished: int | None, worker: int, gate: Any) -> int | None:
         """Report a finished task, and wait for the next; None when the run is over."""
         schedule = self.schedule
-        with self.changed:
-            if finished is not None:
-                self.report(finished, worker)
-            while not self.stop:
+        while True:
+            with self.changing:
+                if finished is not None:
+                    self.report(finished, worker)
+                    finished = None
+                if self.stop:
+                    return None
                 task = schedule.ready(self.live_bytes > self.max_live_bytes)
                 if task is not None:
-                    if self.sleepers and schedule.waiting:
-                        self.changed.notify()
+                    if self.idle and schedule.waiting:
+                        self.idle.pop().put(None)
                     return task
                 if schedule.finished:
-                    break
-                self.sleepers += 1
-                self.changed.wait()
-                self.sleepers -= 1
-            return None
+                    return None
+                self.idle.append(gate)
+            gate.get()
 
     def report(self, task: int, worker: int) -> None:
         """Tell the schedule that a task is done, and drop the values that are dead."""
@@ -101,13 +108,15 @@ class RankedRun:
         if self.log is not None:
             self.log.note_done(made_ready, dead, values, worker)
         if self.max_live_bytes < inf:
-            self.live_bytes += held_bytes(values[task])
-            self.live_bytes -= sum([held_bytes(values[slot]) for slot in dead if self.plan.functions[slot]])
+            # As counted at the end of each task, since the next may change a list. Arguments do not count.
+            self.held[task] = held_bytes(values[task])
+            self.live_bytes += self.held[task] - sum([self.held.pop(slot, 0) for slot in dead])
         for slot in dead:
             values[slot] = None
 
     def end(self) -> None:
         """Let all workers end."""
-        with self.changed:
+        with self.changing:
             self.schedule.failed()
-            self.changed.notify_all()
+            for gate in self.begun:
+                gate.put(None)

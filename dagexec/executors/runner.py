@@ -107,7 +107,7 @@ class Runner:
         self._execute = _EXECUTORS[self._choice.executor](
             self._plan, coarse or self._plan, self._choice.workers, most
         )
-        self._limit = BlasThreads(self._choice.blas_threads) if plan.threaded_blas else nullcontext()
+        self._blas_threads = self._choice.blas_threads if plan.threaded_blas else None
 
     @property
     def plan(self) -> Plan:
@@ -137,13 +137,19 @@ class Runner:
     def run(self, values: list[Any] | None = None, log: Events | None = None) -> list[Any]:
         """Run once, on `values` that hold the arguments; the values of the plan's outputs, in their order."""
         values = self._plan.values() if values is None else values
-        with self._limit, Stoppable() as stop:
-            if self._progress:
-                tally = Tally(log)
-                with progress("running", len(self.plan.tasks), lambda: tally.ended):
-                    results: list[Any] = self._execute(values, tally, stop)
-            else:
-                results = self._execute(values, log, stop)
+        limit = nullcontext() if self._blas_threads is None else BlasThreads(self._blas_threads)
+        try:
+            with limit, Stoppable() as stop:
+                if self._progress:
+                    tally = Tally(log)
+                    with progress("running", len(self.plan.tasks), lambda: tally.ended):
+                        results: list[Any] = self._execute(values, tally, stop)
+                else:
+                    results = self._execute(values, log, stop)
+        except BaseException:
+            if isinstance(limit, BlasThreads):
+                limit.end()  # an interrupt may have kept the block from doing so
+            raise
         if self._goes_on:
             failed = tasks_failed(self._plan, results)
             results = results[: self._results]

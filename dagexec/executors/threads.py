@@ -9,37 +9,18 @@ An error or an interrupt stops the handing-out, running tasks are waited for, an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextvars import copy_context
-from functools import partial
 from math import inf
-from typing import Any, Protocol
+from typing import Any
 
-from dagexec.coarsen import STOP
 from dagexec.events import Events
 from dagexec.executors.counting import counters
-from dagexec.executors.light import Gate, LightRun
+from dagexec.executors.light import LightRun
 from dagexec.executors.ranked import RankedRun
+from dagexec.executors.team import Run, Team, raise_first
 from dagexec.plan import Plan
 
 # From this mean length of a task on, what the order costs is a few percent at the most.
 RANKED_FROM = 50e-6
-# The pool grows when runs overlap or nest, so that none waits for another's threads.
-MOST_THREADS = 10_000
-
-
-class Run(Protocol):
-    """What workers do together."""
-
-    def begin(self, helpers: Sequence[Gate], /) -> None:
-        """Have helpers beside the caller, who begin when they are woken."""
-
-    def work(self, worker: int, /) -> None:
-        """Take on tasks until there are none; called by each worker."""
-
-    def end(self) -> None:
-        """Let all workers end."""
 
 
 class Threads:
@@ -62,66 +43,12 @@ class Threads:
         else:
             run = LightRun(plan, values, stop, self._waits, self._reads, plan.roots)
         self._team.run(run, self._workers, stop)
-        if stop:
-            raise stop[0]
+        raise_first(stop)
         return self.plan.results(values)
 
     def close(self) -> None:
         """Let the threads go."""
         self._team.close()
-
-
-class Team:
-    """The caller's thread and those that help it; made when they are first wanted, kept for the next run."""
-
-    def __init__(self) -> None:
-        self._pool: ThreadPoolExecutor | None = None
-
-    def run(self, run: Run, workers: int, stop: list[BaseException]) -> None:
-        """Run until there is nothing left to do, or until it is stopped, and all helpers have ended."""
-        helpers: list[Future[None]] = []
-
-        def start(worker: int) -> None:
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(MOST_THREADS, "dagexec")
-            # Each helper sees the caller's context: its numpy.errstate, for one.
-            helpers.append(self._pool.submit(copy_context().run, run.work, worker))
-
-        outer = STOP.set(stop)
-        try:
-            run.begin([_Starter(partial(start, worker)) for worker in range(1, workers)])
-            run.work(0)
-        except BaseException as error:  # an interrupt in the caller's thread
-            stop.append(error)
-        finally:
-            STOP.reset(outer)
-        while True:
-            try:
-                run.end()
-                while helpers:  # one may have started another
-                    wait(helpers[-1:])
-                    helpers.pop()
-                return
-            except BaseException as error:
-                if stop:
-                    raise
-                stop.append(error)
-
-    def close(self) -> None:
-        """Let the threads go."""
-        pool, self._pool = self._pool, None
-        if pool is not None:
-            pool.shutdown()
-
-
-class _Starter:
-    """Stands for a worker that has not begun; to wake it is to start it."""
-
-    def __init__(self, start: Callable[[], None]) -> None:
-        self._start = start
-
-    def put(self, item: None, /) -> None:
-        self._start()
 
 
 def _tasks_are_long(plan: Plan) -> bool:

@@ -92,10 +92,10 @@ def test_a_handle_has_the_result_or_the_error(executor):
 @pytest.mark.parametrize("executor", LOCAL)
 def test_a_runner_can_be_used_again_after_a_cancelled_run(executor):
     began = threading.Event()
-    with Runner(naps(100, 0.05, began), executor, 2) as runner:
+    with Runner(naps(20, 0.05, began), executor, 2) as runner:
         handle = dagexec.submit(runner.run)
         assert began.wait(WAIT)
         handle.cancel()
         with pytest.raises(CancelledError):
             handle.result(WAIT)
-        assert runner.run() == [1] * 100
+        assert runner.run() == [1] * 20
