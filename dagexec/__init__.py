@@ -11,7 +11,7 @@
 """
 
 from dagexec import backward, draw, xp  # the first two also give Graph its methods
-from dagexec.analysis import analyze
+from dagexec.analysis import analyze, measured_seconds
 from dagexec.array import TracingError
 from dagexec.events import Event, Events
 from dagexec.executors import Compiled, Failure, Handle, TasksFailed, compile, run, submit

@@ -44,7 +44,7 @@ SHORTEST_GRAIN = 2 * HAND_OVER  # below that there is nothing to gain
 LONGEST_CHAIN = 10e-3  # to join more gains nothing, and keeps an error or an interrupt waiting
 REMEMBERED = 4  # open clusters that a task may join without reading from them
 
-# What stops the run that a joined task belongs to, if it holds anything.
+# What stops the run under way, if it holds anything: a task that is long inside looks there.
 STOP: ContextVar[Sequence[BaseException]] = ContextVar("dagexec_stop", default=())
 
 Step = tuple[Function, tuple[int, ...], int, tuple[int, ...]]

@@ -6,7 +6,7 @@ It is drawn on stderr, if that is a terminal, once a second has passed, and leav
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from threading import Timer
 from typing import Any
@@ -31,6 +31,17 @@ class Tally(Events):
     def __init__(self, log: Events | None) -> None:
         self._log = log
         self.ended = 0
+
+    @property
+    def members(self) -> Mapping[int, tuple[int, ...]]:
+        """The tasks that were joined, as the executor tells the log."""
+        return self._members
+
+    @members.setter
+    def members(self, members: Mapping[int, tuple[int, ...]]) -> None:
+        self._members = members
+        if self._log is not None:
+            self._log.members = members
 
     def note(self, kind: str, task: int, worker: int, value: Any = None, time: float | None = None) -> None:
         """Count the end of a task."""

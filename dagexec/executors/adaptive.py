@@ -61,13 +61,19 @@ class Adaptive:
         self._settled: Threads | Processes | None = None
         self._settling = Lock()
         self._parallelism: float | None = None
+        self._may_send = True
         self.chosen = "serial"
         self.story: list[str] = []
 
     def __call__(self, values: list[Any], log: Events | None, stop: list[BaseException]) -> list[Any]:
         """Run on `values`, which hold the arguments and constants; the results, in the plan's order."""
         if self._settled is not None:
-            return self._settled(values, log, stop)
+            try:
+                return self._settled(values.copy(), log, stop)
+            except Exception as error:
+                if self.chosen != "processes" or "pickle" not in str(error):
+                    raise
+                self._unsettle(error, stop)
         self.story = []
         start = perf_counter()
         run = partial(run_steps, self.plan) if log is None else Recording(self.plan, log).run_steps
@@ -76,7 +82,7 @@ class Adaptive:
             self._settle("threads", Threads(self.plan, self._workers))
             rest = _rest(self.plan, self.plan.tasks[:number], values, log, stop)
             self._team.run(rest, self._workers, stop)
-        elif held and perf_counter() - start > WORTH_PROCESSES and _can_be_sent(self.plan):
+        elif held and self._may_send and perf_counter() - start > WORTH_PROCESSES and _can_be_sent(self.plan):
             self._settle("processes", Processes(self.plan, self._workers))
         raise_first(stop)
         return self.plan.results(values)
@@ -93,11 +99,18 @@ class Adaptive:
                 self.chosen, self._settled = name, executor
                 self.story.append(f"{name} from the next run on")
 
+    def _unsettle(self, error: Exception, stop: list[BaseException]) -> None:
+        """Stay in this process: a value cannot be sent to another."""
+        stop.remove(error)
+        with self._settling:
+            self.chosen, self._settled, self._may_send = "serial", None, False
+
     def _serially(
         self, run: Callable[..., None], values: list[Any], stop: list[BaseException]
     ) -> tuple[int, bool]:
         """Run until threads would pay: how many tasks have been run, and whether they hold the lock."""
         steps, position, size = self._steps, 0, 1
+        held = False
         before, alone, quiet_until = 0.0, ALONE, perf_counter() + CHUNK
         knocking: _Knocking | None = None
         try:
@@ -115,6 +128,7 @@ class Adaptive:
                         return position, False
                     if now > knocking.since + PATIENCE:
                         self.story.append(f"tasks of {_us(mean)} hold the interpreter's lock")
+                        held = True
                         knocking.end()
                         knocking, quiet_until, alone = None, now + alone, 2 * alone
                 elif now > quiet_until:
@@ -127,7 +141,6 @@ class Adaptive:
         finally:
             if knocking is not None:
                 knocking.end()
-        held = bool(self.story)
         self.story.append(f"all {position} tasks run serially")
         return position, held
 

@@ -2,7 +2,7 @@
 
 A cancelled run begins no further task and raises CancelledError when those under way have ended (processes
 are killed). Which runs belong to a handle is known from the context: all that are started, however deep, by
-what was submitted.
+what was submitted, but for what it submits in turn: that has a handle of its own.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from concurrent.futures import CancelledError, Future
 from contextvars import ContextVar, copy_context
 from threading import Lock, Thread
 from typing import ParamSpec, TypeVar
+
+from dagexec.coarsen import STOP
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -43,15 +45,18 @@ class Stoppable:
         self._stop: list[BaseException] = []
 
     def __enter__(self) -> list[BaseException]:
+        self._outer = STOP.set(self._stop)
         token = self._token
         if token is not None:
             with token.changing:
                 if token.cancelled:
+                    STOP.reset(self._outer)
                     raise CancelledError
                 token.running.append(self._stop)
         return self._stop
 
     def __exit__(self, *_: object) -> None:
+        STOP.reset(self._outer)
         token = self._token
         if token is not None:
             with token.changing:

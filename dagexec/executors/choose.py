@@ -35,7 +35,9 @@ class Choice:
 
 def choose(plan: Plan, workers: int, blas_threads: int) -> Choice:
     """The choice for a plan, on up to `workers` workers or up to `blas_threads` BLAS threads."""
-    if workers == 1:
+    if workers == blas_threads == 1:
+        return Choice("serial", 1, 1, ("there is one core",))
+    if workers == 1 and plan.has_python:
         return Choice("serial", 1, 1, ("there is one core, or one task",))
     if plan.has_python and plan.costs is None:
         return Choice(

@@ -156,9 +156,10 @@ def compile(
 ) -> Compiled:
     """Plan a graph for many runs.
 
-    `executor` is "serial", "threads", "processes" or "auto" (serial or threads, by estimated costs);
-    `workers` defaults to the number of cores. Results have the same bits on every executor. Raises
-    ValueError for an unknown executor or no workers.
+    `executor` is "serial", "threads", "processes" or "auto", which compares, tries, and explains itself
+    (`explain()`); `workers` defaults to the number of cores. For the options see `Options`. Results have the
+    same bits on every executor; only "auto" may let BLAS use several threads, which may change the last bits.
+    Raises ValueError for an unknown executor, no workers, or options that make no sense.
 
     >>> import dagexec
     >>> double = dagexec.compile(dagexec.trace(lambda x: x * 2)(1.0))

@@ -22,11 +22,12 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import copy_context
 from dataclasses import replace
-from threading import Thread
+from threading import TIMEOUT_MAX, Thread
 from typing import Any
 
 import cloudpickle
 
+from dagexec.coarsen import STOP
 from dagexec.plan import Function, Plan, add_note
 
 MOST_LISTED = 10  # more failed or skipped tasks than this are counted, not named, in the message
@@ -122,7 +123,8 @@ class _Retrying:
             try:
                 return self.function(*values)
             except Exception:
-                continue
+                if STOP.get():
+                    raise
         return self.function(*values)
 
 
@@ -151,7 +153,7 @@ class _Limited:
 
         thread = Thread(target=copy_context().run, args=(compute,), name="dagexec limited", daemon=True)
         thread.start()
-        thread.join(self.seconds)
+        thread.join(min(self.seconds, TIMEOUT_MAX))
         if caught:
             raise caught[0]
         if not outcome:

@@ -131,18 +131,28 @@ class LightRun:
                 if self.over or self.stop:
                     return None
                 self.idle.append(gate)
-                with suppress(IndexError):
+                try:
                     task = self.ready.pop()
-                    self._withdraw(gate)
-                    return task
-                if len(self.idle) == self.workers:
-                    self.over = True
-                    return None
-            gate.get()
+                except IndexError:
+                    if len(self.idle) == self.workers:
+                        self.over = True
+                        return None
+                    task = None
+                else:
+                    withdrawn = self._withdraw(gate)
+            if task is None:
+                gate.get()
+                continue
+            if not withdrawn:  # whoever wakes this worker meant another task
+                self.wake()
+            return task
 
-    def _withdraw(self, gate: Gate) -> None:
-        with suppress(ValueError):
+    def _withdraw(self, gate: Gate) -> bool:
+        try:
             self.idle.remove(gate)
+        except ValueError:
+            return False
+        return True
 
     def end(self) -> None:
         """Let all workers end."""

@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from math import inf
@@ -36,7 +36,9 @@ T = TypeVar("T")
 
 # Each is given the plan, the plan with tasks joined for threads, workers and the most live bytes.
 _EXECUTORS: dict[str, Callable[[Plan, Plan, int, float], Any]] = {
-    "serial": lambda plan, coarse, workers, most: Threads(plan, 1, most) if most < inf else Serial(plan),
+    "serial": lambda plan, coarse, workers, most: (
+        Threads(plan, 1, most) if plan.priority or most < inf else Serial(plan)
+    ),
     "threads": lambda plan, coarse, workers, most: Threads(coarse, workers, most),
     "processes": lambda plan, coarse, workers, most: Processes(plan, workers),
     "adaptive": lambda plan, coarse, workers, most: Adaptive(plan, workers),
@@ -54,8 +56,10 @@ class Options(TypedDict, total=False):
       function: on threads and serially it is left behind, to end by itself.
     - `priority`: of ready tasks the one with the highest number comes first; 0 by default.
     - `max_live_bytes`: while the computed arrays that are still to be read take more than that, no task is
-      begun that waits for no other, unless nothing else is under way.
+      begun that waits for no other, unless nothing else is under way. Not for processes.
     - `progress`: show a progress bar on the terminal.
+    - `costs`: the seconds of each node, at its number, as `measured_seconds` of an earlier run gives them; by
+      default they are estimated, or measured as the tasks run.
 
     `retries`, `timeout` and `priority` may be mappings from tasks (keys of the dictionary, else numbers of
     nodes) to their own.
@@ -65,8 +69,9 @@ class Options(TypedDict, total=False):
     retries: int | Mapping[Any, int]
     timeout: float | Mapping[Any, float] | None
     priority: Mapping[Any, float]
-    max_live_bytes: float
+    max_live_bytes: float | None
     progress: bool
+    costs: Sequence[float]
 
 
 def available_cores() -> int:
@@ -79,7 +84,8 @@ def available_cores() -> int:
 class Runner:
     """A plan ready to run. `executor` and `workers` say what it runs on ("auto" has been decided).
 
-    Raises ValueError for an unknown executor, no workers, or options that make no sense. Threads and
+    Raises ValueError for an unknown executor, no workers, or options that make no sense, TypeError for
+    unknown ones. Threads and
     processes stay for the next run, until `close()` or the end of a `with` block.
     """
 
@@ -87,22 +93,25 @@ class Runner:
         self, plan: Plan, executor: str = "auto", workers: int | None = None, options: Options | None = None
     ) -> None:
         options = options or {}
-        _check(executor, workers, options)
+        _check(plan, executor, workers, options)
         self._plan = _with_options(plan, options)
         self._results = len(plan.outputs)
         self._goes_on = options.get("on_error") == "continue"
         self._progress = options.get("progress", False)
-        most = options.get("max_live_bytes", inf)
+        most = inf if (limit := options.get("max_live_bytes")) is None else limit
+        cores = workers or available_cores()
         # More workers than tasks would only be started.
-        count = min(workers or available_cores(), max(1, len(plan.tasks)))
+        count = min(cores, max(1, len(plan.tasks)))
         if executor != "auto":
             self._choice = Choice(executor, 1 if executor == "serial" else count)
         elif self._plan.priority or most < inf:
-            self._choice = Choice("threads", count, 1, ("the order of tasks was asked for",))
+            self._choice = Choice("threads", count, 1, ("priorities, or a limit on memory, were asked for",))
         else:
-            self._choice = choose(self._plan, count, min(count, blas_threads()))
+            self._choice = choose(self._plan, count, min(cores, blas_threads()))
         coarse = self._choice.coarse
-        if self._choice.executor == "threads" and not (self._goes_on or self._plan.priority):
+        if self._goes_on or self._plan.priority:  # a failure would be lost in a joined task, an order as well
+            coarse = None
+        elif self._choice.executor == "threads":
             coarse = coarsen(self._plan, workers=count)
         self._execute = _EXECUTORS[self._choice.executor](
             self._plan, coarse or self._plan, self._choice.workers, most
@@ -129,10 +138,10 @@ class Runner:
     def explain(self) -> str:
         """What it runs on and why, in lines."""
         choice = self._choice
-        workers = f"{choice.workers} worker" + ("s" if choice.workers > 1 else "")
+        workers = f"{self.workers} worker" + ("s" if self.workers > 1 else "")
         blas = f"{choice.blas_threads} BLAS thread" + ("s" if choice.blas_threads > 1 else "")
         story = getattr(self._execute, "story", [])
-        return "\n".join([f"{self.executor}, up to {workers}, {blas} each", *choice.reasons, *story])
+        return "\n".join([f"{self.executor}: {workers}, {blas} each", *choice.reasons, *story])
 
     def run(self, values: list[Any] | None = None, log: Events | None = None) -> list[Any]:
         """Run once, on `values` that hold the arguments; the values of the plan's outputs, in their order."""
@@ -171,6 +180,8 @@ class Runner:
 
 def _with_options(plan: Plan, options: Options) -> Plan:
     """The plan that does what the options ask for."""
+    if (costs := options.get("costs")) is not None:
+        plan = replace(plan, costs=list(costs))
     if timeout := options.get("timeout"):
         plan = limited(plan, _by_task(plan, "timeout", timeout, None))
     if retries := options.get("retries"):
@@ -194,12 +205,17 @@ def _by_task(plan: Plan, name: str, option: T | Mapping[Any, T], default: T) -> 
     return lambda task: option.get(plan.key(task), default)
 
 
-def _check(executor: str, workers: int | None, options: Options) -> None:
+def _check(plan: Plan, executor: str, workers: int | None, options: Options) -> None:
     """Raise ValueError for what makes no sense."""
     if executor not in CHOICES:
         raise ValueError(f"executor is {executor!r}; it can be {', '.join(CHOICES)}")
     if workers is not None and (workers < 1 or workers != int(workers)):
         raise ValueError(f"workers is {workers}; it must be a whole number, at least one")
+    if executor == "processes" and options.get("max_live_bytes") is not None:
+        raise ValueError("max_live_bytes is for serial runs and threads; processes do not hold tasks back")
+    costs = options.get("costs")
+    if costs is not None and len(costs) != len(plan.functions):
+        raise ValueError(f"there are {len(costs)} costs for {len(plan.functions)} nodes")
     if unknown := options.keys() - Options.__annotations__.keys():
         raise TypeError(
             f"there is no option {sorted(unknown)[0]!r}; there are {', '.join(Options.__annotations__)}"
@@ -207,6 +223,8 @@ def _check(executor: str, workers: int | None, options: Options) -> None:
     on_error = options.get("on_error", "stop")
     if on_error not in ("stop", "continue"):
         raise ValueError(f"on_error is {on_error!r}; it can be stop, continue")
+    if not isinstance(options.get("priority", {}), Mapping):
+        raise TypeError("priority must be a mapping from tasks to numbers")
     for name, least in (("retries", 0), ("timeout", 1e-9), ("max_live_bytes", 0)):
         option: Any = options.get(name)
         for value in option.values() if isinstance(option, Mapping) else (option,):

@@ -77,6 +77,8 @@ def run_steps(plan: Plan, steps: Iterable[Step], values: list[Any], stop: list[B
                 break
     except BaseException as error:
         plan.blame(task, error)
+        if stop:  # cancelled meanwhile
+            raise stop[0] from error
         raise
     if stop:
         raise stop[0]

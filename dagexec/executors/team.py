@@ -17,7 +17,6 @@ from queue import SimpleQueue
 from threading import Lock, Thread
 from typing import Protocol
 
-from dagexec.coarsen import STOP
 from dagexec.executors.light import Gate
 
 Work = Callable[[], None]
@@ -65,10 +64,10 @@ class Team:
         def finish() -> None:
             run.end()
             while helpers:  # one may have started another
-                helpers[-1].wait()
-                helpers.pop()
+                job = helpers[-1]
+                job.wait()
+                helpers.remove(job)
 
-        outer = STOP.set(stop)
         try:
             run.begin([_Starter(partial(start, worker)) for worker in range(1, workers)])
             run.work(0)
@@ -80,8 +79,6 @@ class Team:
             except BaseException:
                 run.end()
                 raise
-        finally:
-            STOP.reset(outer)
 
     def _hand_over(self, job: _Job) -> None:
         try:

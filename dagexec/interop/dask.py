@@ -29,6 +29,7 @@ from dagexec.interop.arranging import arranged, topological_order
 from dagexec.interop.expressions import Keywords, Writer, name_of
 from dagexec.plan import Function, Plan, collector_paused
 
+BY_TASK = ("retries", "timeout", "priority")  # options that may be mappings
 Read = tuple[list[Function | None], list[tuple[int, ...]], dict[int, Any]]
 
 
@@ -56,6 +57,8 @@ def get(
     """
     _check_options(options)
     plan = plan_of(dsk, keys)
+    if any(isinstance(options.get(name), Mapping) for name in BY_TASK):
+        _leave_out(plan, _dictionary(dsk), options)
     count = num_workers if workers is None else workers
     with Runner(plan, executor, count, options) as runner:
         try:
@@ -111,6 +114,15 @@ def with_structure(graph: Graph, keys: Any) -> Graph:
     """The graph whose outputs, those of `flat(keys)`, are given in tuples where the keys are in lists."""
     structure = optree.tree_structure(_packed(keys, iter(graph.outputs)))
     return Graph(graph.nodes, (), graph.outputs, out_tree=structure)
+
+
+def _leave_out(plan: Plan, dsk: Mapping[Any, Any], options: Options) -> None:
+    """Take from options by task what is for keys of the graph that are not needed, or are data."""
+    tasks = {plan.key(task) for task in plan.tasks}
+    given: Any = options
+    for name in BY_TASK:
+        if isinstance(given.get(name), Mapping):
+            given[name] = {key: value for key, value in given[name].items() if key in tasks or key not in dsk}
 
 
 def _check_options(options: Mapping[str, Any]) -> None:

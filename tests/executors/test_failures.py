@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import CancelledError
 from itertools import count
+from threading import Event
 
 import pytest
 from hypothesis import given, settings
@@ -165,3 +167,51 @@ def test_options_reach_graphs_by_their_nodes_numbers():
     with pytest.raises(TasksFailed) as caught:
         dagexec.run(graph, on_error="continue", retries={1: 1})
     assert caught.value.failed.keys() == {1}
+
+
+def test_a_cancelled_task_is_not_called_again():
+    calls = count(1)
+    began = Event()
+
+    def never():
+        next(calls)
+        began.set()
+        time.sleep(0.05)
+        raise Boom("again")
+
+    for executor in ("serial", "threads"):
+        calls = count(1)
+        began.clear()
+        handle = dagexec.submit(run, plan_of([never], [()], [0]), executor, retries=1000)
+        assert began.wait(30)
+        handle.cancel()
+        with pytest.raises(CancelledError):
+            handle.result(30)
+        assert next(calls) < 20
+
+
+def test_an_option_for_a_key_that_is_not_needed_is_left_out_but_an_unknown_one_is_an_error():
+    dsk = {"x": (double, 3), "y": (fail,), "data": 5}
+    assert dagexec.get(dsk, "x", retries={"y": 3, "data": 1, "x": 1}) == 6
+    with pytest.raises(KeyError, match="'z', which is no task"):
+        dagexec.get(dsk, "x", retries={"z": 3})
+
+
+def test_priority_holds_on_one_worker_as_well():
+    order: list[str] = []
+    plan = plan_of([lambda name=name: order.append(name) for name in "abc"], [()] * 3, range(3), "abc")
+    run(plan, "serial", priority={"c": 2, "b": 1})
+    assert order == ["c", "b", "a"]
+
+
+def test_costs_of_an_earlier_run_are_taken_for_estimates():
+    graph = dag([[], [0]], [1])
+    with dagexec.compile(graph, "threads", costs=[1.0, 2.0]) as compiled:
+        assert sum(compiled.plan.seconds) == 3.0
+    with pytest.raises(ValueError, match="3 costs for 2 nodes"):
+        dagexec.compile(graph, costs=[1.0, 2.0, 3.0])
+
+
+def test_processes_refuse_a_limit_on_memory():
+    with pytest.raises(ValueError, match="max_live_bytes is for serial runs and threads"):
+        Runner(plan_of([one], [()], [0]), "processes", None, {"max_live_bytes": 10})

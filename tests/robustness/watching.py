@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import copy_context
@@ -42,19 +43,21 @@ def within(function: Callable[[], Any], what: str = "", seconds: float = PATIENC
 
 @contextmanager
 def nothing_left() -> Iterator[None]:
-    """A block after which there are as many threads, file descriptors and processes as before."""
+    """A block after which there are no more threads, file descriptors and processes than before.
+
+    There may be fewer: what an earlier test has given up may end meanwhile.
+    """
     before = _held()
     yield
     deadline = time.monotonic() + SETTLING
-    while (after := _held()) != before and time.monotonic() < deadline:
+    while (left := _held() - before) and time.monotonic() < deadline:
         gc.collect()
         time.sleep(0.01)
-    assert after == before, f"{before} before, {after} after"
+    assert not left, f"left behind: {dict(left)}"
 
 
-def _held() -> dict[str, Any]:
-    return {
-        "threads": sorted(thread.name for thread in threading.enumerate()),
-        "descriptors": len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0,
-        "processes": len(active_children()),
-    }
+def _held() -> Counter[str]:
+    held = Counter(f"thread {thread.name}" for thread in threading.enumerate())
+    held["descriptor"] = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+    held["process"] = len(active_children())
+    return held
