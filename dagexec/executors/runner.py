@@ -32,18 +32,9 @@ from dagexec.progress import Tally, progress
 
 CHOICES = ("auto", "serial", "threads", "processes")
 
-T = TypeVar("T")
+START_METHODS = ("forkserver", "spawn")
 
-# Each is given the plan, the plan with tasks joined for threads, workers and the most live bytes.
-_EXECUTORS: dict[str, Callable[[Plan, Plan, int, float], Any]] = {
-    "serial": lambda plan, coarse, workers, most: (
-        Threads(plan, 1, most) if plan.priority or most < inf else Serial(plan)
-    ),
-    "threads": lambda plan, coarse, workers, most: Threads(coarse, workers, most),
-    "processes": lambda plan, coarse, workers, most: Processes(plan, workers),
-    "adaptive": lambda plan, coarse, workers, most: Adaptive(plan, workers),
-    "measured": lambda plan, coarse, workers, most: Measured(plan, coarse, workers),
-}
+T = TypeVar("T")
 
 
 class Options(TypedDict, total=False):
@@ -58,6 +49,7 @@ class Options(TypedDict, total=False):
     - `max_live_bytes`: while the computed arrays that are still to be read take more than that, no task is
       begun that waits for no other, unless nothing else is under way. Not for processes.
     - `progress`: show a progress bar on the terminal.
+    - `start_method`: how worker processes start: "forkserver" (the default on Linux) or "spawn".
     - `costs`: the seconds of each node, at its number, as `measured_seconds` of an earlier run gives them; by
       default they are estimated, or measured as the tasks run.
 
@@ -71,6 +63,7 @@ class Options(TypedDict, total=False):
     priority: Mapping[Any, float]
     max_live_bytes: float | None
     progress: bool
+    start_method: str
     costs: Sequence[float]
 
 
@@ -85,8 +78,7 @@ class Runner:
     """A plan ready to run. `executor` and `workers` say what it runs on ("auto" has been decided).
 
     Raises ValueError for an unknown executor, no workers, or options that make no sense, TypeError for
-    unknown ones. Threads and
-    processes stay for the next run, until `close()` or the end of a `with` block.
+    unknown ones. Threads and processes stay for the next run, until `close()` or the end of a `with` block.
     """
 
     def __init__(
@@ -113,10 +105,22 @@ class Runner:
             coarse = None
         elif self._choice.executor == "threads":
             coarse = coarsen(self._plan, workers=count)
-        self._execute = _EXECUTORS[self._choice.executor](
-            self._plan, coarse or self._plan, self._choice.workers, most
-        )
+        self._execute = self._executor(coarse or self._plan, most, options.get("start_method"))
         self._blas_threads = self._choice.blas_threads if plan.threaded_blas else None
+
+    def _executor(self, coarse: Plan, most: float, start_method: str | None) -> Any:
+        """What has been chosen; `coarse` is the plan for threads."""
+        plan, workers = self._plan, self._choice.workers
+        match self._choice.executor:
+            case "processes":
+                return Processes(plan, workers, start_method)
+            case "adaptive":
+                return Adaptive(plan, workers)
+            case "measured":
+                return Measured(plan, coarse, workers)
+            case "serial" if not plan.priority and most == inf:
+                return Serial(plan)
+        return Threads(coarse, workers, most)
 
     @property
     def plan(self) -> Plan:
@@ -223,6 +227,8 @@ def _check(plan: Plan, executor: str, workers: int | None, options: Options) -> 
     on_error = options.get("on_error", "stop")
     if on_error not in ("stop", "continue"):
         raise ValueError(f"on_error is {on_error!r}; it can be stop, continue")
+    if options.get("start_method", "spawn") not in START_METHODS:
+        raise ValueError(f"start_method is {options['start_method']!r}; it can be {', '.join(START_METHODS)}")
     if not isinstance(options.get("priority", {}), Mapping):
         raise TypeError("priority must be a mapping from tasks to numbers")
     for name, least in (("retries", 0), ("timeout", 1e-9), ("max_live_bytes", 0)):

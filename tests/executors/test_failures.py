@@ -215,3 +215,13 @@ def test_costs_of_an_earlier_run_are_taken_for_estimates():
 def test_processes_refuse_a_limit_on_memory():
     with pytest.raises(ValueError, match="max_live_bytes is for serial runs and threads"):
         Runner(plan_of([one], [()], [0]), "processes", None, {"max_live_bytes": 10})
+
+
+@pytest.mark.parametrize("method", ["forkserver", "spawn"])
+def test_processes_start_by_the_method_that_is_asked_for(method):
+    assert run(plan_of([one, double], [(), (0,)], [1]), "processes", start_method=method) == [2]
+
+
+def test_an_unknown_start_method_is_an_error():
+    with pytest.raises(ValueError, match="start_method is 'fork'; it can be forkserver, spawn"):
+        Runner(plan_of([one], [()], [0]), "processes", None, {"start_method": "fork"})
