@@ -1,4 +1,4 @@
-"""Random runs on processes with time limits and cancellations: no hang, the right value or the right error."""
+"""Random runs on processes with time limits and cancellations: no hang, the right value or error."""
 
 from __future__ import annotations
 
