@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import islice
 from threading import Lock, Thread
 from time import perf_counter, sleep
 from typing import Any
@@ -110,17 +111,18 @@ class Adaptive:
     ) -> tuple[int, bool]:
         """Run until threads would pay: how many tasks have been run, and whether they hold the lock."""
         steps, position, size = self._steps, 0, 1
+        following = iter(steps)
         held = False
         before, alone, quiet_until = 0.0, ALONE, perf_counter() + CHUNK
         knocking: _Knocking | None = None
         try:
             while position < len(steps):
                 start = perf_counter()
-                chunk = steps[position : position + size]
-                run(chunk, values, stop)
-                position += len(chunk)
+                number = min(size, len(steps) - position)
+                run(islice(following, number), values, stop)
+                position += number
                 now = perf_counter()
-                mean = (now - start) / len(chunk)
+                mean = (now - start) / number
                 if knocking is not None:
                     if knocking.is_let_in() and position < len(steps):
                         self.story.append(f"{position} tasks run serially, the last took {_us(mean)} each")
@@ -137,7 +139,7 @@ class Adaptive:
                     if long and mean * (len(steps) - position) > CHUNK and self._is_wide():
                         knocking = _Knocking()
                 before = mean
-                size = max(1, min(2 * size, int(CHUNK / max(mean, 1e-9))))
+                size = max(1, min(4 * size, int(CHUNK / max(mean, 1e-9))))
         finally:
             if knocking is not None:
                 knocking.end()
