@@ -29,7 +29,7 @@ nothing is known before they have been measured, stays as it is, and so does one
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
 from heapq import heappop, heappush
@@ -37,6 +37,7 @@ from typing import Any, cast
 
 from dagexec.plan import Function, Output, Picking, Plan, collector_paused, lay_out, longest_paths
 from dagexec.simulation import simulate
+from dagexec.steps import Step, compute, steps_of
 
 HAND_OVER = 5e-6  # between two threads that are awake
 GRAIN = 200e-6  # a task that is handed over should last that long, for a core that sleeps takes 70 µs to wake
@@ -46,8 +47,6 @@ REMEMBERED = 4  # open clusters that a task may join without reading from them
 
 # What stops the run under way, if it holds anything: a task that is long inside looks there.
 STOP: ContextVar[Sequence[BaseException]] = ContextVar("dagexec_stop", default=())
-
-Step = tuple[Function, tuple[int, ...], int, tuple[int, ...]]
 
 
 @collector_paused()
@@ -214,8 +213,7 @@ def _chains(plan: Plan) -> Iterator[list[int]]:
 class Joined:
     """The function of a task that consists of several: `steps` one after another, on values of its own.
 
-    A step is the function of a member, the slots it reads, its own slot, and the slots of members whose value
-    nobody reads after it. When the run is to stop, it stops between two members.
+    When the run is to stop, it stops between two members.
     """
 
     __slots__ = ("_plan", "_results", "_sources", "_steps")
@@ -231,24 +229,9 @@ class Joined:
     def __call__(self, *given: Any) -> Any:
         values = dict(zip(self._sources, given))
         stop = STOP.get()
-        task = self._steps[0][2]
-        try:
-            for function, slots, task, dead in self._steps:
-                count = len(slots)
-                if count == 1:
-                    values[task] = function(values[slots[0]])
-                elif count == 2:  # unpacking is cheaper than a call with *
-                    first, second = slots
-                    values[task] = function(values[first], values[second])
-                else:
-                    values[task] = function(*[values[slot] for slot in slots])
-                for slot in dead:
-                    del values[slot]
-                if stop:
-                    return None  # nobody will read it
-        except BaseException as error:
-            self._plan.blame(task, error)
-            raise
+        compute(self._plan, self._steps, values, stop)
+        if stop:
+            return None  # nobody will read it
         results = tuple(
             [values[slot] if item is None else values[slot][item] for slot, item in self._results]
         )
@@ -274,6 +257,10 @@ def _of_clusters(plan: Plan, clusters: Sequence[list[int]]) -> Plan:
     place: dict[int, Output] = {member: (task, None) for task in joined for member in joined[task]}
     place |= {slot: found for (slot, item), found in items.items() if item is None}
 
+    needed = bytearray(len(task_of))
+    for values in wanted.values():
+        for slot, _ in values:
+            needed[slot] = True
     functions: list[Function | None] = [None] * len(task_of)
     sources: list[tuple[int, ...]] = [()] * len(task_of)
     costs = [0.0] * len(task_of)
@@ -283,7 +270,7 @@ def _of_clusters(plan: Plan, clusters: Sequence[list[int]]) -> Plan:
         if task in joined:
             reads = dict.fromkeys([slot for member in cluster for slot in plan.sources[member]])
             slots = tuple([slot for slot in reads if task_of[slot] != task])
-            function = Joined(plan, slots, _steps(plan, cluster, wanted[task]), wanted[task])
+            function = Joined(plan, slots, steps_of(plan, cluster, needed), wanted[task])
         functions[task], sources[task] = _reading(function, slots, place)
         costs[task] = sum([plan.seconds[member] for member in cluster])
     outputs = [items.get((slot, item), (task_of[slot], item)) for slot, item in plan.outputs]
@@ -325,20 +312,6 @@ def _wanted(
         # If all are of one member, its value is the task's, and its items are the task's items.
         wanted[task] = list(values) if len(whole) > 1 else [(slot, None) for slot in whole]
     return wanted
-
-
-def _steps(plan: Plan, members: Sequence[int], wanted: Iterable[Output]) -> list[Step]:
-    """What `Joined` does for the members one after another, and which of their values are dead after each."""
-    inside = set(members)
-    needed = {slot for slot, _ in wanted}
-    steps: list[Step] = []
-    for task in reversed(members):
-        slots = plan.sources[task]
-        dead = [slot for slot in dict.fromkeys((task, *slots)) if slot in inside and slot not in needed]
-        needed.update(dead)
-        steps.append((cast(Function, plan.functions[task]), slots, task, tuple(dead)))
-    steps.reverse()
-    return steps
 
 
 def _reading(

@@ -25,7 +25,7 @@ from dagexec.executors.counting import counters
 from dagexec.executors.light import LightRun
 from dagexec.executors.processes import Processes
 from dagexec.executors.ranked import RankedRun
-from dagexec.executors.serial import Recording, run_steps, steps_of
+from dagexec.executors.serial import Recording, all_steps, run_steps
 from dagexec.executors.team import Run, Team, raise_first
 from dagexec.executors.threads import Threads
 from dagexec.plan import Plan, longest_paths
@@ -57,7 +57,7 @@ class Adaptive:
     def __init__(self, plan: Plan, workers: int) -> None:
         self.plan = plan
         self._workers = workers
-        self._steps = steps_of(plan)
+        self._steps = all_steps(plan)
         self._team = Team()
         self._settled: Threads | Processes | None = None
         self._settling = Lock()
