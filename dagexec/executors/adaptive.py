@@ -11,7 +11,7 @@ there, where the lock was held for seconds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from itertools import islice
 from threading import Lock, Thread
@@ -21,15 +21,10 @@ from typing import Any
 import cloudpickle
 
 from dagexec.events import Events
-from dagexec.executors.counting import counters
-from dagexec.executors.light import LightRun
 from dagexec.executors.processes import Processes
-from dagexec.executors.ranked import RankedRun
 from dagexec.executors.serial import Recording, all_steps, run_steps
-from dagexec.executors.team import Run, Team, raise_first
 from dagexec.executors.threads import Threads
 from dagexec.plan import Plan, longest_paths
-from dagexec.schedule import left
 
 # Shorter tasks lose more by two threads' taking turns at the interpreter than they gain.
 WORTH_SHARING = 8e-6
@@ -58,7 +53,6 @@ class Adaptive:
         self.plan = plan
         self._workers = workers
         self._steps = all_steps(plan)
-        self._team = Team()
         self._settled: Threads | Processes | None = None
         self._settling = Lock()
         self._parallelism: float | None = None
@@ -80,17 +74,15 @@ class Adaptive:
         run = partial(run_steps, self.plan) if log is None else Recording(self.plan, log).run_steps
         number, held = self._serially(run, values, stop)
         if number < len(self._steps):
-            self._settle("threads", Threads(self.plan, self._workers))
-            rest = _rest(self.plan, self.plan.tasks[:number], values, log, stop)
-            self._team.run(rest, self._workers, stop)
-        elif held and self._may_send and perf_counter() - start > WORTH_PROCESSES and _can_be_sent(self.plan):
+            threads = Threads(self.plan, self._workers)
+            self._settle("threads", threads)
+            return threads(values, log, stop, self.plan.tasks[:number])
+        if held and self._may_send and perf_counter() - start > WORTH_PROCESSES and _can_be_sent(self.plan):
             self._settle("processes", Processes(self.plan, self._workers))
-        raise_first(stop)
         return self.plan.results(values)
 
     def close(self) -> None:
         """Let threads and processes go."""
-        self._team.close()
         if self._settled is not None:
             self._settled.close()
 
@@ -153,16 +145,6 @@ class Adaptive:
             levels = max(longest_paths(plan.tasks, plan.successors, ones))
             self._parallelism = len(plan.tasks) / levels
         return self._parallelism > LEAST_PARALLELISM
-
-
-def _rest(
-    plan: Plan, done: Sequence[int], values: list[Any], log: Events | None, stop: list[BaseException]
-) -> Run:
-    """The run of what is left when the tasks in `done` are."""
-    if log is not None:
-        return RankedRun(plan, values, log, stop, done=done)
-    unmet, readers, ready = left(plan, done)
-    return LightRun(plan, values, stop, counters(unmet), counters(readers), ready)
 
 
 class _Knocking:

@@ -9,6 +9,7 @@ An error or an interrupt stops the handing-out, running tasks are waited for, an
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import inf
 from typing import Any
 
@@ -18,6 +19,7 @@ from dagexec.executors.light import LightRun
 from dagexec.executors.ranked import RankedRun
 from dagexec.executors.team import Run, Team, raise_first
 from dagexec.plan import Plan
+from dagexec.schedule import left
 
 # From this mean length of a task on, what the order costs is a few percent at the most.
 RANKED_FROM = 50e-6
@@ -35,11 +37,19 @@ class Threads:
         if not self._ranked:
             self._waits, self._reads = counters(plan.unmet), counters(plan.readers)
 
-    def __call__(self, values: list[Any], log: Events | None, stop: list[BaseException]) -> list[Any]:
-        """Run on `values`, which hold the arguments and constants; the results, in the plan's order."""
+    def __call__(
+        self, values: list[Any], log: Events | None, stop: list[BaseException], done: Sequence[int] = ()
+    ) -> list[Any]:
+        """Run on `values`, which hold the arguments and constants; the results, in the plan's order.
+
+        The tasks in `done` have been run, and their values are there.
+        """
         plan = self.plan
         if self._ranked or log is not None:
-            run: Run = RankedRun(plan, values, log, stop, self._max_live_bytes)
+            run: Run = RankedRun(plan, values, log, stop, self._max_live_bytes, done)
+        elif done:
+            unmet, readers, ready = left(plan, done)
+            run = LightRun(plan, values, stop, counters(unmet), counters(readers), ready)
         else:
             run = LightRun(plan, values, stop, self._waits, self._reads, plan.roots)
         self._team.run(run, self._workers, stop)
