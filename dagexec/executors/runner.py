@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from math import inf
+from numbers import Integral, Real
 from typing import Any, TypedDict, TypeVar
 
 from dagexec.coarsen import coarsen
@@ -33,6 +34,13 @@ from dagexec.progress import Tally, progress
 CHOICES = ("auto", "serial", "threads", "processes")
 
 START_METHODS = ("forkserver", "spawn")
+
+# Options that are numbers: of what kind, how much at the least, and that in words.
+NUMBERS: tuple[tuple[str, Any, float, str], ...] = (
+    ("retries", Integral, 0, "a whole number, at least 0"),
+    ("timeout", Real, 1e-9, "a positive number of seconds"),
+    ("max_live_bytes", Real, 0, "a number, at least 0"),
+)
 
 T = TypeVar("T")
 
@@ -213,8 +221,8 @@ def _check(plan: Plan, executor: str, workers: int | None, options: Options) -> 
     """Raise ValueError for what makes no sense."""
     if executor not in CHOICES:
         raise ValueError(f"executor is {executor!r}; it can be {', '.join(CHOICES)}")
-    if workers is not None and (workers < 1 or workers != int(workers)):
-        raise ValueError(f"workers is {workers}; it must be a whole number, at least one")
+    if workers is not None and not (isinstance(workers, Integral) and workers >= 1):
+        raise ValueError(f"workers is {workers!r}; it must be a whole number, at least one")
     if executor == "processes" and options.get("max_live_bytes") is not None:
         raise ValueError("max_live_bytes is for serial runs and threads; processes do not hold tasks back")
     costs = options.get("costs")
@@ -231,8 +239,8 @@ def _check(plan: Plan, executor: str, workers: int | None, options: Options) -> 
         raise ValueError(f"start_method is {options['start_method']!r}; it can be {', '.join(START_METHODS)}")
     if not isinstance(options.get("priority", {}), Mapping):
         raise TypeError("priority must be a mapping from tasks to numbers")
-    for name, least in (("retries", 0), ("timeout", 1e-9), ("max_live_bytes", 0)):
+    for name, kind, least, wanted in NUMBERS:
         option: Any = options.get(name)
         for value in option.values() if isinstance(option, Mapping) else (option,):
-            if value is not None and not value >= least:
-                raise ValueError(f"{name} is {value}; it must be {'positive' if least else 'at least 0'}")
+            if value is not None and not (isinstance(value, kind) and value >= least):
+                raise ValueError(f"{name} is {value!r}; it must be {wanted}")

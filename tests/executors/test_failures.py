@@ -225,3 +225,23 @@ def test_processes_start_by_the_method_that_is_asked_for(method):
 def test_an_unknown_start_method_is_an_error():
     with pytest.raises(ValueError, match="start_method is 'fork'; it can be forkserver, spawn"):
         Runner(plan_of([one], [()], [0]), "processes", None, {"start_method": "fork"})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"retries": 1.5}, "retries is 1.5; it must be a whole number, at least 0"),
+        ({"retries": {"x": "2"}}, "retries is '2'; it must be a whole number, at least 0"),
+        ({"timeout": "1"}, "timeout is '1'; it must be a positive number of seconds"),
+        ({"max_live_bytes": float("nan")}, "max_live_bytes is nan; it must be a number, at least 0"),
+    ],
+)
+def test_an_option_that_is_no_number_is_an_error_before_the_run(options, message):
+    with pytest.raises(ValueError, match=message):
+        Runner(plan_of([one], [()], [0], "x"), "serial", None, options)
+
+
+@pytest.mark.parametrize("workers", [2.5, "two", 0])
+def test_workers_that_are_no_whole_number_are_an_error(workers):
+    with pytest.raises(ValueError, match=f"workers is {workers!r}; it must be a whole number, at least one"):
+        Runner(plan_of([one], [()], [0]), "threads", workers)
