@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dis
+import gc
 import os
 import signal
 import subprocess
@@ -27,6 +28,14 @@ CHECKING = {
     for name, code in dis.opmap.items()
     if name.startswith(("CALL", "RESUME", "JUMP_BACKWARD")) and "NO_INTERRUPT" not in name
 }
+
+
+@pytest.fixture(autouse=True)
+def _no_foreign_callbacks():
+    """An interrupt within a callback of the collector (Hypothesis has one) would be swallowed there."""
+    callbacks, gc.callbacks[:] = list(gc.callbacks), []
+    yield
+    gc.callbacks[:] = callbacks
 
 
 class Interrupt:
