@@ -5,8 +5,8 @@ handed over, a second thread knocks: it asks for the interpreter's lock again an
 it. If it gets in while the tasks run, so would other tasks, and the rest goes to threads. If it has to wait
 for the lock, the tasks hold it, and the caller's thread goes on alone, to find out again later.
 
-What a run has shown settles the next ones: threads where they paid, and processes, if the tasks can be sent
-there, where the lock was held for seconds.
+What a run has shown settles the next ones: threads where they paid, processes, if the tasks can be sent there,
+where the lock was held for seconds, and where all tasks were short one serial run in one go.
 """
 
 from __future__ import annotations
@@ -57,6 +57,7 @@ class Adaptive:
         self._settling = Lock()
         self._parallelism: float | None = None
         self._may_send = True
+        self._all_short = False
         self.chosen = "serial"
         self.story: list[str] = []
 
@@ -102,7 +103,9 @@ class Adaptive:
         self, run: Callable[..., None], values: list[Any], stop: list[BaseException]
     ) -> tuple[int, bool]:
         """Run until threads would pay: how many tasks have been run, and whether they hold the lock."""
-        steps, position, size = self._steps, 0, 1
+        steps, position = self._steps, 0
+        size = len(steps) if self._all_short else 1
+        all_short = True
         following = iter(steps)
         held = False
         before, alone, quiet_until = 0.0, ALONE, perf_counter() + CHUNK
@@ -111,10 +114,12 @@ class Adaptive:
             while position < len(steps):
                 start = perf_counter()
                 number = min(size, len(steps) - position)
-                run(islice(following, number), values, stop)
+                # Counting steps off costs 2 % of trivial tasks.
+                run(following if number == len(steps) else islice(following, number), values, stop)
                 position += number
                 now = perf_counter()
                 mean = (now - start) / number
+                all_short &= mean < WORTH_SHARING
                 if knocking is not None:
                     if knocking.is_let_in() and position < len(steps):
                         self.story.append(f"{position} tasks run serially, the last took {_us(mean)} each")
@@ -135,6 +140,7 @@ class Adaptive:
         finally:
             if knocking is not None:
                 knocking.end()
+        self._all_short = all_short
         self.story.append(f"all {position} tasks run serially")
         return position, held
 
