@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from bench import figure, order, overhead, prediction, report, schedulers
+from bench import choice, figure, order, overhead, prediction, report, schedulers
 from dagexec.timing import machine, machine_line
 
 Rows = list[dict[str, Any]]
@@ -26,6 +26,7 @@ class Benchmark:
 
 
 BENCHMARKS = {
+    "choice": Benchmark(choice.measure, choice.table),
     "order": Benchmark(order.measure, order.table),
     "overhead": Benchmark(overhead.measure, overhead.table),
     "prediction": Benchmark(prediction.measure, prediction.table),

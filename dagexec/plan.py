@@ -223,8 +223,8 @@ def estimated_seconds(node: Node) -> float:
 def collector_paused() -> Iterator[None]:
     """Make many small objects without Python's collector looking through them: half of the time.
 
-    To freeze and unfreeze moves them to the collector's oldest generation, so that it does not look through all
-    of them at the end either; unless there are frozen objects, which would thaw.
+    To freeze and unfreeze moves them to the collector's oldest generation, so that it does not look through
+    all of them at the end either; unless there are frozen objects, which would thaw.
     """
     was_enabled = gc.isenabled()
     gc.disable()

@@ -5,8 +5,8 @@ handed over, a second thread knocks: it asks for the interpreter's lock again an
 it. If it gets in while the tasks run, so would other tasks, and the rest goes to threads. If it has to wait
 for the lock, the tasks hold it, and the caller's thread goes on alone, to find out again later.
 
-What a run has shown settles the next ones: threads where they paid, processes, if the tasks can be sent there,
-where the lock was held for seconds, and where all tasks were short one serial run in one go.
+What a run has shown settles the next ones: threads where they paid, processes, if the tasks can be sent
+there, where the lock was held for seconds, and where all tasks were short one serial run in one go.
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ class Adaptive:
         self._parallelism: float | None = None
         self._may_send = True
         self._all_short = False
+        self._alone, self._quiet_until = ALONE, 0.0
         self.chosen = "serial"
         self.story: list[str] = []
 
@@ -108,7 +109,7 @@ class Adaptive:
         all_short = True
         following = iter(steps)
         held = False
-        before, alone, quiet_until = 0.0, ALONE, perf_counter() + CHUNK
+        before, quiet_until = 0.0, max(self._quiet_until, perf_counter() + CHUNK)
         knocking: _Knocking | None = None
         try:
             while position < len(steps):
@@ -129,7 +130,7 @@ class Adaptive:
                         self.story.append(f"tasks of {_us(mean)} hold the interpreter's lock")
                         held = True
                         knocking.end()
-                        knocking, quiet_until, alone = None, now + alone, 2 * alone
+                        knocking, quiet_until = None, self._go_on_alone(now)
                 elif now > quiet_until:
                     # Of two, because one slow chunk may be the machine's doing.
                     long = min(mean, before) > WORTH_SHARING
@@ -137,12 +138,19 @@ class Adaptive:
                         knocking = _Knocking()
                 before = mean
                 size = max(1, min(4 * size, int(CHUNK / max(mean, 1e-9))))
+            if knocking is not None:  # a run too short to tell
+                self._go_on_alone(now)
         finally:
             if knocking is not None:
                 knocking.end()
         self._all_short = all_short
         self.story.append(f"all {position} tasks run serially")
         return position, held
+
+    def _go_on_alone(self, now: float) -> float:
+        """Until when nobody knocks, in this run and the next ones."""
+        self._quiet_until, self._alone = now + self._alone, 2 * self._alone
+        return self._quiet_until
 
     def _is_wide(self) -> bool:
         if self._parallelism is None:

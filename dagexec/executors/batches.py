@@ -8,6 +8,8 @@ outside of it has to come back.
 It grows depth first, from the most urgent seed on, up to a budget of expected seconds, and takes no more than
 its share of the ready tasks, unless those would be too little work to be worth sharing.
 
+To keep little in memory a batch can be asked to begin with few of the tasks that wait for no other (roots).
+
 A worker may stop after part of a batch; the rest is ready again. The tasks of a batch that has killed its
 worker run one at a time from then on, so that the one to blame is found.
 
@@ -33,6 +35,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from heapq import heappop, heappush
+from math import inf
 
 from dagexec.plan import Plan
 
@@ -57,35 +60,41 @@ class Batches:
         self._plan = plan
         self._unmet = plan.unmet.copy()  # edges from tasks that are not done
         self._readers = plan.readers.copy()
-        self._heap = sorted([plan.rank[task] for task in plan.roots])
+        self._heap: list[int] = []
+        self._roots = sorted([plan.rank[task] for task in plan.roots])
         self._alone: set[int] = set()
         self.remaining = len(plan.tasks)
 
-    @property
-    def waiting(self) -> int:
-        """How many tasks are ready and not handed out."""
-        return len(self._heap)
+    def waiting(self, roots: float = inf) -> int:
+        """How many tasks are ready and not handed out, if at most so many roots count."""
+        return len(self._heap) + int(min(len(self._roots), roots))
 
-    def take(self, budget: float, costs: Sequence[float], share: int) -> Batch | None:
-        """The next batch, of about `budget` by `costs`, made from the `share`-th part of the ready tasks."""
-        heap, by_rank, alone = self._heap, self._plan.by_rank, self._alone
-        if not heap:
-            return None
+    def take(self, budget: float, costs: Sequence[float], share: int, roots: float = inf) -> Batch | None:
+        """The next batch, of about `budget` by `costs`, made from the `share`-th part of the ready tasks.
+
+        It has at most so many `roots`.
+        """
+        by_rank, alone, others, beginnings = self._plan.by_rank, self._alone, self._heap, self._roots
         batch = Batch([], {}, 0.0)
-        fewest = len(heap) - -(-len(heap) // share)
-        while heap and batch.cost < budget:
-            if len(heap) <= fewest and batch.cost >= WORTH_SHARING * budget:
+        waiting = self.waiting(roots)
+        fewest = waiting - -(-waiting // share)
+        while waiting and batch.cost < budget:
+            if waiting <= fewest and batch.cost >= WORTH_SHARING * budget:
                 break
+            from_roots = beginnings and roots and not (others and others[0] < beginnings[0])
+            heap = beginnings if from_roots else others
             seed = by_rank[heap[0]]
-            if seed in alone:
-                if batch.tasks:
-                    break
-                heappop(heap)
-                self._grow(batch, seed, 0.0, costs)
+            if seed in alone and batch.tasks:
                 break
             heappop(heap)
+            waiting -= 1
+            if from_roots:
+                roots -= 1
+            if seed in alone:
+                self._grow(batch, seed, 0.0, costs)
+                break
             self._grow(batch, seed, budget, costs)
-        return batch
+        return batch if batch.tasks else None
 
     def _grow(self, batch: Batch, seed: int, budget: float, costs: Sequence[float]) -> None:
         """Add a ready task and what it makes ready, as far as the budget goes."""
@@ -144,4 +153,4 @@ class Batches:
         for task, edges in self._edges_from(set(tasks), tasks).items():
             self._unmet[task] = edges
             if not edges:
-                heappush(self._heap, self._plan.rank[task])
+                heappush(self._heap if self._plan.unmet[task] else self._roots, self._plan.rank[task])

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
+from contextlib import AbstractContextManager
 from contextvars import ContextVar, copy_context
-from threading import Lock, Thread
+from threading import Lock, Thread, current_thread, main_thread
 from typing import ParamSpec, TypeVar
 
 from dagexec.coarsen import STOP
+
+POLL_SECONDS = 0.05  # how soon a waiting run notices that it is cancelled
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -61,6 +64,29 @@ class Stoppable:
         if token is not None:
             with token.changing:
                 token.running = [stop for stop in token.running if stop is not self._stop]
+
+
+class _Turn:
+    def __init__(self, lock: Lock, stop: list[BaseException]) -> None:
+        self._lock = lock
+        self._stop = stop
+
+    def __enter__(self) -> None:
+        while not self._lock.acquire(timeout=POLL_SECONDS):
+            if self._stop:
+                raise self._stop[0]
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def turn(lock: Lock, stop: list[BaseException]) -> AbstractContextManager[object]:
+    """A block that holds a lock; what comes into `stop` while it waits for the lock is raised.
+
+    In the main thread it is the lock itself. No run is cancelled there, and Ctrl-C ends the wait, but would
+    leave the lock taken if it came within `_Turn`.
+    """
+    return lock if current_thread() is main_thread() else _Turn(lock, stop)
 
 
 class Handle(Future[R]):

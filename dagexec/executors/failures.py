@@ -2,8 +2,9 @@
 
 - `retrying(plan, retries)`: a task that raises an Exception is called again;
 - `limited(plan, timeout)`: a task that takes longer raises TimeoutError;
-- `going_on(plan)`: an Exception becomes the value of its task, a `Failure`, and of every task that reads it.
-  So what does not depend on it is computed as ever, whatever the executor; `failures` tells them afterwards.
+- `going_on(plan)`: an Exception becomes the value of its task, `_Missing`, and of every task that reads it.
+  So what does not depend on it is computed as ever, whatever the executor. `tasks_failed` tells the errors
+  afterwards, and shows what is missing as a `Failure`, which may be a value in another run.
 
 >>> from dagexec.plan import lay_out
 >>> p = lay_out([lambda: 1 / 0, lambda: 2, abs, abs], [(), (), (0,), (1,)], [(2, None), (3, None)],
@@ -58,18 +59,24 @@ class Failure:
     def __init__(self, errors: dict[int, Exception]) -> None:
         self.errors = errors
 
-    def __getitem__(self, item: Any) -> Failure:
-        return self  # the items of what is not there are not there either
-
     def __repr__(self) -> str:
         return f"<Failure: {', '.join(map(repr, self.errors.values()))}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpickled_failure, ({task: portable(error) for task, error in self.errors.items()},)
+        return _unpickled, (type(self), {task: portable(error) for task, error in self.errors.items()})
 
 
-def _unpickled_failure(errors: dict[int, bytes]) -> Failure:
-    return Failure({task: pickle.loads(error) for task, error in errors.items()})
+class _Missing(Failure):
+    """A Failure of the run under way, as no task can return one."""
+
+    __slots__ = ()
+
+    def __getitem__(self, item: Any) -> _Missing:
+        return self  # the items of what is not there are not there either
+
+
+def _unpickled(kind: type[Failure], errors: dict[int, bytes]) -> Failure:
+    return kind({task: pickle.loads(error) for task, error in errors.items()})
 
 
 def portable(error: BaseException) -> bytes:
@@ -90,7 +97,7 @@ def portable(error: BaseException) -> bytes:
 
 
 class _Guarded:
-    """A task's function that gives a Failure where it cannot give a value."""
+    """A task's function that gives a _Missing where it cannot give a value."""
 
     __slots__ = ("function", "note", "task")
 
@@ -100,15 +107,15 @@ class _Guarded:
         self.note = note
 
     def __call__(self, *values: Any) -> Any:
-        failures = [value for value in values if type(value) is Failure]
-        if failures:
-            errors = {task: error for failure in failures for task, error in failure.errors.items()}
-            return failures[0] if len(errors) == len(failures[0].errors) else Failure(errors)
+        missing = [value for value in values if type(value) is _Missing]
+        if missing:
+            errors = {task: error for value in missing for task, error in value.errors.items()}
+            return missing[0] if len(errors) == len(missing[0].errors) else _Missing(errors)
         try:
             return self.function(*values)
         except Exception as error:
             add_note(error, self.note)
-            return Failure({self.task: error})
+            return _Missing({self.task: error})
 
 
 class _Retrying:
@@ -188,7 +195,7 @@ def limited(plan: Plan, timeout: Callable[[int], float | None]) -> Plan:
 
 
 def going_on(plan: Plan) -> Plan:
-    """The plan in which a task that raises has a Failure as its value, as have those that read it."""
+    """The plan in which a task that raises has a _Missing as its value, as have those that read it."""
     guarded = _with_functions(
         plan, lambda function, task: _Guarded(function, task, f"raised by {plan.describe(task)}")
     )
@@ -200,7 +207,7 @@ def going_on(plan: Plan) -> Plan:
 def tasks_failed(plan: Plan, results: Sequence[Any]) -> TasksFailed | None:
     """The error that sums up the failures among the results of `going_on(plan)`; None if there is none."""
     errors = {
-        task: error for value in results if type(value) is Failure for task, error in value.errors.items()
+        task: error for value in results if type(value) is _Missing for task, error in value.errors.items()
     }
     if not errors:
         return None
@@ -213,7 +220,8 @@ def tasks_failed(plan: Plan, results: Sequence[Any]) -> TasksFailed | None:
     skipped = [key(task) for task in plan.tasks if task in behind and task not in errors]
     message = f"{_listed('failed', failed)}; {_listed('skipped', skipped)}"
     group = TasksFailed(message, list(failed.values()))
-    group.failed, group.skipped, group.results = failed, skipped, list(results)
+    group.failed, group.skipped = failed, skipped
+    group.results = [Failure(value.errors) if type(value) is _Missing else value for value in results]
     return group
 
 

@@ -4,6 +4,7 @@ The caller hands out batches of tasks (batches.py) of about a millisecond: singl
 turns out how short they are. A worker has up to two, so that it need not wait for the caller, unless the few
 tasks that are ready should go to others. Only descriptions travel: arrays
 lie in memory that all processes share, and a value's block is given out again when its last reader is done.
+A limit on the bytes that values hold is kept by handing out fewer tasks that wait for no other.
 
 An error is raised when the tasks then running have ended. A worker that dies is replaced and its tasks are
 run again; so tasks should have no effect but their result. One that ends three workers is an error.
@@ -19,6 +20,7 @@ import weakref
 from collections import Counter
 from collections.abc import Sequence
 from itertools import chain
+from math import inf
 from threading import Lock
 from typing import Any
 
@@ -27,6 +29,7 @@ import numpy as np
 from dagexec.events import Events
 from dagexec.executors.arena import Placed, private
 from dagexec.executors.batches import Batch, Batches
+from dagexec.executors.cancelling import turn
 from dagexec.executors.launch import default_method
 from dagexec.executors.pool import Pool, Worker
 from dagexec.executors.wire import Encoded, Report, Warned, decode, encode
@@ -42,11 +45,15 @@ LIVES = 3  # workers that a task may end
 class Processes:
     """Runs a plan on `workers` processes, which stay for the next run.
 
-    They are started by `start_method`, "forkserver" (the default on Linux) or "spawn".
+    They are started by `start_method`, "forkserver" (the default on Linux) or "spawn". Above `max_live_bytes`
+    no task is begun that waits for no other.
     """
 
-    def __init__(self, plan: Plan, workers: int, start_method: str | None = None) -> None:
+    def __init__(
+        self, plan: Plan, workers: int, start_method: str | None = None, max_live_bytes: float = inf
+    ) -> None:
         self.plan = plan
+        self._max_live_bytes = max_live_bytes
         self._workers = max(1, min(workers, len(plan.tasks)))
         self._method = start_method or default_method()
         self._pool: Pool | None = None
@@ -57,9 +64,9 @@ class Processes:
         """Run on `values`, which hold the arguments and constants; the results, in the plan's order."""
         if not self.plan.tasks:
             return self.plan.results(values)
-        with self._lock:
+        with turn(self._lock, stop):
             try:
-                _Run(self.plan, self._started(), values, log, stop).work()
+                _Run(self.plan, self._started(), values, log, stop, self._max_live_bytes).work()
             except BaseException:  # cancelled, interrupted, or no worker starts: who is at what is not known
                 self._stop()
                 raise
@@ -93,7 +100,13 @@ class _Run:
     """One run: what is to be done, the live values as they travel, and how many of them lie in each block."""
 
     def __init__(
-        self, plan: Plan, pool: Pool, values: list[Any], log: Events | None, stop: list[BaseException]
+        self,
+        plan: Plan,
+        pool: Pool,
+        values: list[Any],
+        log: Events | None,
+        stop: list[BaseException],
+        max_live_bytes: float,
     ) -> None:
         self.plan = plan
         self.pool = pool
@@ -102,6 +115,7 @@ class _Run:
         self.recorder = None if log is None else _Recorder(plan, log, values)
         self.stop = stop
         self.batches = Batches(plan)
+        self.pressure = _Pressure(max_live_bytes)
         self.plain: dict[int, Any] = {}
         self.encoded: dict[int, Encoded] = {}
         self.living: Counter[int] = Counter()  # block -> values in it
@@ -111,7 +125,7 @@ class _Run:
 
     def work(self) -> None:
         """Run all tasks, or as many as can be until an error or a cancellation is in `stop`."""
-        self.pool.begin(np.geterr(), self.recorder is not None)
+        self.pool.begin(np.geterr(), self.recorder is not None or self.pressure.limited)
         self.take_arguments()
         self.hand_out()
         while any(worker.sent for worker in self.pool.workers):
@@ -137,18 +151,30 @@ class _Run:
         """Send batches to the workers that can take one; `patiently`: not little when soon there is more."""
         pool, batches = self.pool, self.batches
         self.holding = False
-        while batches.waiting and not self.failed:
+        share = 2 * len(pool.workers)  # as many batches may be under way
+        while not self.failed:
+            roots = self.roots(share)
+            waiting = batches.waiting(roots)
+            if not waiting:
+                return
             worker = min(pool.workers, key=lambda worker: len(worker.sent))
             # Nobody gets a second batch as long as the others might want it.
-            if len(worker.sent) > (batches.waiting >= len(pool.workers)):
+            if len(worker.sent) > (waiting >= len(pool.workers)):
                 return
-            if patiently and batches.waiting * pool.typical < MESSAGE_SECONDS:
+            if patiently and waiting * pool.typical < MESSAGE_SECONDS:
                 self.holding = any(worker.sent for worker in pool.workers)
                 if self.holding:
                     return
-            batch = batches.take(BATCH_SECONDS / pool.scale, pool.costs, 2 * len(pool.workers))
+            batch = batches.take(BATCH_SECONDS / pool.scale, pool.costs, share, roots)
             if batch is not None:
                 self.send(worker, batch)
+
+    def roots(self, share: int) -> float:
+        """How many roots one of `share` batches may hold: one at least where else nothing would go on."""
+        roots = self.pressure.roots(share)
+        if roots or self.batches.waiting(roots=0) or any(worker.sent for worker in self.pool.workers):
+            return roots
+        return 1
 
     def send(self, worker: Worker, batch: Batch) -> None:
         """Send a batch and those of the values it reads that do not come from itself."""
@@ -194,7 +220,10 @@ class _Run:
         held = set()
         for slot, value in report.encoded.items():
             held |= self.hold(slot, value)
-        for slot in self.batches.done(batch, report.done):
+        dead = self.batches.done(batch, report.done)
+        if self.pressure.limited:
+            self.pressure.count({task: size for task, (*_, size) in zip(batch.tasks, report.times)}, dead)
+        for slot in dead:
             self.drop(slot)
         return held
 
@@ -275,6 +304,35 @@ class _Run:
 
     def copied(self, placed: Placed) -> Any:
         return private(self.arena.view(placed))
+
+
+class _Pressure:
+    """How much memory the live results hold, and how many tasks that wait for no other may therefore begin.
+
+    Counted as on threads: `held_bytes` at the end of each task, no arguments.
+    """
+
+    def __init__(self, most: float) -> None:
+        self.limited = most < inf
+        self.most = most
+        self.live_bytes = 0
+        self.held: dict[int, int] = {}
+        self.largest: int | None = None  # bytes of a result, so far
+
+    def count(self, sizes: dict[int, int], dead: Sequence[int]) -> None:
+        """Tasks are done, whose results have so many bytes; some values are dead."""
+        self.held |= sizes
+        self.largest = max([self.largest or 0, *sizes.values()])
+        self.live_bytes += sum(sizes.values()) - sum([self.held.pop(slot, 0) for slot in dead])
+
+    def roots(self, share: int) -> float:
+        """How many may go into one of `share` batches: as many as fit if all results were large."""
+        if not self.limited:
+            return inf
+        free = self.most - self.live_bytes
+        if free < 0:
+            return 0
+        return 1 if self.largest is None else max(1, free // max(1, share * self.largest))
 
 
 class _Recorder:

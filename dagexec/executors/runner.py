@@ -55,7 +55,7 @@ class Options(TypedDict, total=False):
       function: on threads and serially it is left behind, to end by itself.
     - `priority`: of ready tasks the one with the highest number comes first; 0 by default.
     - `max_live_bytes`: while the computed arrays that are still to be read take more than that, no task is
-      begun that waits for no other, unless nothing else is under way. Not for processes.
+      begun that waits for no other, unless nothing else is under way.
     - `progress`: show a progress bar on the terminal.
     - `start_method`: how worker processes start: "forkserver" (the default on Linux) or "spawn".
     - `costs`: the seconds of each node, at its number, as `measured_seconds` of an earlier run gives them; by
@@ -121,7 +121,7 @@ class Runner:
         plan, workers = self._plan, self._choice.workers
         match self._choice.executor:
             case "processes":
-                return Processes(plan, workers, start_method)
+                return Processes(plan, workers, start_method, most)
             case "adaptive":
                 return Adaptive(plan, workers)
             case "measured":
@@ -175,7 +175,7 @@ class Runner:
             failed = tasks_failed(self._plan, results)
             results = results[: self._results]
             if failed is not None:
-                failed.results = results
+                failed.results = failed.results[: self._results]
                 raise failed
         return results
 
@@ -223,8 +223,6 @@ def _check(plan: Plan, executor: str, workers: int | None, options: Options) -> 
         raise ValueError(f"executor is {executor!r}; it can be {', '.join(CHOICES)}")
     if workers is not None and not (isinstance(workers, Integral) and workers >= 1):
         raise ValueError(f"workers is {workers!r}; it must be a whole number, at least one")
-    if executor == "processes" and options.get("max_live_bytes") is not None:
-        raise ValueError("max_live_bytes is for serial runs and threads; processes do not hold tasks back")
     costs = options.get("costs")
     if costs is not None and len(costs) != len(plan.functions):
         raise ValueError(f"there are {len(costs)} costs for {len(plan.functions)} nodes")

@@ -30,8 +30,8 @@ def test_every_task_is_done_once_after_its_inputs_whatever_happens_to_its_batch(
     done: list[int] = []
     dead: list[int] = []
     while batches.remaining:
-        assert batches.waiting or under_way
-        if batches.waiting and (not under_way or choice.random() < 0.6):
+        assert batches.waiting() or under_way
+        if batches.waiting() and (not under_way or choice.random() < 0.6):
             batch = batches.take(choice.uniform(0.1, 20.0), costs, share)
             known = set(done)
             for task in batch.tasks:
@@ -97,6 +97,27 @@ def test_ready_tasks_are_shared_among_the_workers(tasks, workers):
 def test_too_little_work_is_not_shared():
     batches = Batches(plan_of([[]] * 100))
     assert len(batches.take(1000.0, [1.0] * 100, 4).tasks) == 100
+
+
+@given(edges=edge_lists(), budget=st.floats(0.5, 40.0), share=st.integers(1, 6), seed=st.integers(0, 2**32))
+def test_a_batch_has_no_more_roots_than_it_may_and_none_is_lost(edges, budget, share, seed):
+    choice = random.Random(seed)
+    plan = plan_of(edges)
+    batches = Batches(plan)
+    costs = [1.0] * len(edges)
+    while batches.remaining:
+        most = choice.randint(0, 3)
+        waiting = batches.waiting(most)
+        assert batches.waiting(0) <= waiting <= batches.waiting(0) + most
+        batch = batches.take(budget, costs, share, most)
+        assert (batch is None) == (waiting == 0)
+        if batch is None:
+            continue
+        assert len(set(plan.roots) & set(batch.tasks)) <= most
+        if choice.random() < 0.3:
+            batches.give_back(batch.tasks, alone=choice.random() < 0.5)
+        else:
+            batches.done(batch, choice.randint(0, len(batch.tasks)))
 
 
 @given(edges=edge_lists())

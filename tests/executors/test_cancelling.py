@@ -99,3 +99,33 @@ def test_a_runner_can_be_used_again_after_a_cancelled_run(executor):
         with pytest.raises(CancelledError):
             handle.result(WAIT)
         assert runner.run() == [1] * 20
+
+
+def test_a_caller_that_waits_for_busy_processes_can_be_cancelled(tmp_path):
+    began, go_on = tmp_path / "began", tmp_path / "go_on"
+
+    def busy():
+        with began.open("a") as file:
+            file.write("x")
+        while not go_on.exists():
+            time.sleep(0.01)
+        return 3
+
+    with Runner(lay_out([busy], [()], [(0, None)], constants={}), "processes", 1) as runner:
+        first = dagexec.submit(runner.run)
+        deadline = time.monotonic() + WAIT
+        while not began.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        waiting, patient = dagexec.submit(runner.run), dagexec.submit(runner.run)
+        waiting.cancel()
+        try:
+            with pytest.raises(CancelledError):
+                waiting.result(WAIT)
+            assert not first.done()
+            assert not patient.done()
+        finally:
+            go_on.touch()
+        assert [first.result(WAIT), patient.result(WAIT)] == [[3], [3]]
+        assert runner.run() == [3]
+    assert began.read_text() == "xxx"  # neither the cancelled one, nor any twice

@@ -212,9 +212,33 @@ def test_costs_of_an_earlier_run_are_taken_for_estimates():
         dagexec.compile(graph, costs=[1.0, 2.0, 3.0])
 
 
-def test_processes_refuse_a_limit_on_memory():
-    with pytest.raises(ValueError, match="max_live_bytes is for serial runs and threads"):
-        Runner(plan_of([one], [()], [0]), "processes", None, {"max_live_bytes": 10})
+@pytest.mark.parametrize("executor", EXECUTORS)
+def test_a_failure_of_a_run_within_a_task_is_a_value_to_the_run_around_it(executor):
+    def inner():
+        with pytest.raises(TasksFailed) as caught:
+            run(plan_of([fail, one], [(), ()], [0, 1]), "serial", on_error="continue")
+        return caught.value.results  # [Failure, 1]
+
+    def told(value):
+        return [repr(error) for error in value.errors.values()]
+
+    def first(values):
+        return values[0]
+
+    functions = [inner, first, told, fail, double]
+    sources = [(), (0,), (1,), (), (3,)]
+    plan = plan_of(functions, sources, range(5), "abcde")
+    with pytest.raises(TasksFailed) as caught:
+        run(plan, executor, on_error="continue")
+    assert caught.value.failed.keys() == {"d"}
+    assert caught.value.skipped == ["e"]
+    held, value, text, *missing = caught.value.results
+    assert [type(held[0]), type(value)] == [Failure] * 2
+    assert (held[1], text) == (1, told(value))
+    assert [type(value) for value in missing] == [Failure] * 2
+
+    plan = lay_out(functions[:3], sources[:3], [(1, None), (0, 0), (2, None)], constants={})
+    assert [type(value) for value in run(plan, executor, on_error="continue")] == [Failure, Failure, list]
 
 
 @pytest.mark.parametrize("method", ["forkserver", "spawn"])
