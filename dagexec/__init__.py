@@ -19,6 +19,7 @@ from dagexec.graph import Graph, Node, Op, Spec
 from dagexec.interop import from_dask, from_networkx, get
 from dagexec.plan import Plan, plan
 from dagexec.rewrite import scalarize
+from dagexec.saving import load
 from dagexec.schedule import Schedule
 from dagexec.simulation import simulate, speedups
 from dagexec.tasks import compute, task

@@ -85,6 +85,9 @@ class Op:
     result `y`, as array code. An op with any number of inputs has a single function instead, which gives the
     cotangents of all of them.
     A rule need not undo broadcasting or casts: the derivation does it for all of them.
+    `batch(xp, size, batched, *inputs, **params)` gives the result for many inputs at once: those that
+    `batched` marks have a first axis more, of length `size`, and so has the result. Without a rule the op
+    is applied to one after the other.
     `cost(out, *specs, **params)` estimates the number of arithmetic operations.
     """
 
@@ -92,6 +95,7 @@ class Op:
     infer: Callable[..., Any]
     kernel: Callable[..., Callable[..., Any]]
     vjp: tuple[Callable[..., Any] | None, ...] | Callable[..., Any] = ()
+    batch: Callable[..., Any] | None = None
     cost: Callable[..., float] = lambda out, *specs, **params: float(out.size)
     family: str = "elementwise"
     onnx: str | None = None
@@ -233,6 +237,7 @@ class Graph:
     if TYPE_CHECKING:  # what the later stages add with @method_of(Graph); documented there
 
         def backward(self, wrt: int | Sequence[int] = 0, *, cotangent: Any = None) -> Graph: ...
+        def save(self, path: str | PathLike[str]) -> None: ...
         def to_networkx(self) -> nx.DiGraph: ...
         def to_dot(
             self,
