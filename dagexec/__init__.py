@@ -10,7 +10,7 @@
 (3, 2)
 """
 
-from dagexec import backward, draw, xp  # the first two also give Graph its methods
+from dagexec import backward, draw, random, xp  # the first two also give Graph its methods
 from dagexec.analysis import analyze, measured_seconds
 from dagexec.array import TracingError
 from dagexec.events import Event, Events

@@ -1,6 +1,6 @@
 """The op table: each op declared once, one file a family."""
 
-from dagexec.ops import elementwise, linear, reductions, shape
+from dagexec.ops import elementwise, linear, random, reductions, shape
 from dagexec.ops.table import TABLE, bytes_moved, operations, python_op, specs_of
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "linear",
     "operations",
     "python_op",
+    "random",
     "reductions",
     "shape",
     "specs_of",
