@@ -37,6 +37,7 @@ from typing import Any
 import numpy as np
 
 from dagexec.graph import CONSTANT, INPUT, ITEM, Graph, Node, Op, Spec
+from dagexec.libraries import NUMPY, Library
 from dagexec.ops import bytes_moved, operations, python_op
 
 Function = Callable[..., Any]
@@ -239,8 +240,8 @@ def collector_paused() -> Iterator[None]:
 
 
 @collector_paused()
-def plan(graph: Graph) -> Plan:
-    """Work out the plan of a graph, to be run on NumPy arrays."""
+def plan(graph: Graph, library: Library = NUMPY) -> Plan:
+    """Work out the plan of a graph, to be run on arrays of a library."""
     nodes = graph.nodes
     number_of = {node: number for number, node in enumerate(nodes)}
     item_of: dict[int, tuple[int, int]] = {
@@ -253,7 +254,7 @@ def plan(graph: Graph) -> Plan:
     for task, node in enumerate(nodes):
         if node.op in (INPUT, CONSTANT, ITEM):
             continue
-        function = node.op.kernel(np, **node.params)
+        function = node.op.kernel(library.xp, **node.params)
         slots = tuple([number_of[value] for value in node.inputs])
         if not item_of.keys().isdisjoint(slots):
             function = Picking(function, tuple([item_of.get(slot, (slot, None))[1] for slot in slots]))
@@ -261,7 +262,11 @@ def plan(graph: Graph) -> Plan:
         functions[task] = function
         sources[task] = slots
     outputs = [item_of.get(slot, (slot, None)) for slot in (number_of[node] for node in graph.outputs)]
-    constants = {number: node.params["value"] for number, node in enumerate(nodes) if node.op is CONSTANT}
+    constants = {
+        number: library.array(node.params["value"])
+        for number, node in enumerate(nodes)
+        if node.op is CONSTANT
+    }
     inputs = tuple([number_of[node] for node in graph.inputs])
     return lay_out(functions, sources, outputs, constants=constants, inputs=inputs, origin=graph)
 

@@ -29,6 +29,7 @@ from dagexec.graph import (
     Spec,
     reachable,
 )
+from dagexec.libraries import is_foreign, spec_of
 from dagexec.pytrees import flatten
 
 
@@ -38,6 +39,8 @@ def leaf_spec(leaf: Any, name: str) -> Spec:
         return leaf
     if isinstance(leaf, Array):
         return cast(Spec, leaf.node.spec)
+    if is_foreign(leaf):
+        return spec_of(leaf)
     array = np.asarray(leaf)
     if array.dtype.kind not in "biufc":
         raise TypeError(

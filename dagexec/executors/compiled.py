@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from threading import Lock
 from typing import Any, Unpack
 
 import numpy as np
@@ -11,13 +13,20 @@ from dagexec.events import Events
 from dagexec.executors.arena import private
 from dagexec.executors.failures import TasksFailed
 from dagexec.executors.runner import Options, Runner
-from dagexec.graph import Graph, Node
+from dagexec.graph import Graph, Node, Spec
+from dagexec.libraries import NUMPY, Library, is_foreign, library_of, spec_of
 from dagexec.plan import Plan, plan
 from dagexec.pytrees import flatten
+
+SHARING = ("structure", "shape", "index")  # families of ops whose results may lie in the memory of others
 
 
 class Compiled:
     """A planned graph, called like the function it was traced from.
+
+    Arguments are NumPy arrays and numbers, or arrays of another library that follows the Array API standard
+    (PyTorch, CuPy); each library has a plan of its own, made when its arrays are first met. Processes take
+    NumPy arrays only.
 
     With `events=True` a call returns `(result, events)`; given an Events to append to, which another thread
     may watch, that is the one. `executor` names what it runs on ("auto" has been decided), `workers` how
@@ -34,29 +43,55 @@ class Compiled:
         options: Options,
     ) -> None:
         self.graph = graph
-        self._runner = Runner(plan(graph), executor, workers, options)
+        self._make_runner = partial(Runner, executor=executor, workers=workers, options=options)
+        self._runner = self._make_runner(plan(graph))
+        self._runners = {NUMPY: self._runner}
+        self._making = Lock()
+        self._executor = executor
         self._events = events
 
     def __call__(self, *args: Any) -> Any:
         """Run the graph on arguments of the structure, shapes and dtypes that it was traced with.
 
-        Raises TypeError or ValueError where they differ. An error in a node stops the run; it keeps its type
-        and has a note that names the node.
+        Raises TypeError or ValueError where they differ, or are arrays of several libraries. An error in a
+        node stops the run; it keeps its type and has a note that names the node.
         """
-        arguments = list(map(_checked, self._leaves(args), self.graph.inputs))
-        values = self.plan.values()
-        for slot, argument in zip(self.plan.inputs, arguments):
+        leaves = self._leaves(args)
+        library = library_of(leaves)
+        runner = self._runner_for(library)
+        arguments = [_checked(leaf, node, library) for leaf, node in zip(leaves, self.graph.inputs)]
+        values = runner.plan.values()
+        for slot, argument in zip(runner.plan.inputs, arguments):
             values[slot] = argument
         log = (
             self._events if isinstance(self._events, Events) else Events(self.graph) if self._events else None
         )
         try:
-            results = _own(self._runner.run(values, log), arguments)
+            results = runner.run(values, log)
+            results = _own(results, arguments) if library is NUMPY else self._copied(results, library)
         except TasksFailed as failed:
             failed.results = optree.tree_unflatten(self.graph.out_tree, failed.results)
             raise
         result = optree.tree_unflatten(self.graph.out_tree, results)
         return result if log is None else (result, log)
+
+    def _runner_for(self, library: Library) -> Runner:
+        if library not in self._runners:
+            if self._executor == "processes":
+                raise TypeError(f"processes exchange NumPy arrays, not those of {library}: use threads")
+            with self._making:
+                if library not in self._runners:
+                    self._runners[library] = self._make_runner(plan(self.graph, library))
+        return self._runners[library]
+
+    def _copied(self, results: list[Any], library: Library) -> list[Any]:
+        """Results in memory of their own: copies of those that may be views of others or of arguments."""
+        seen: set[Node] = set()
+        for position, node in enumerate(self.graph.outputs):
+            if node in seen or node.op.family in SHARING:
+                results[position] = library.xp.asarray(results[position], copy=True)
+            seen.add(node)
+        return results
 
     def _leaves(self, args: Any) -> list[Any]:
         try:
@@ -86,7 +121,8 @@ class Compiled:
 
     def close(self) -> None:
         """Let threads and processes go."""
-        self._runner.close()
+        for runner in self._runners.values():
+            runner.close()
 
     def __enter__(self) -> Compiled:
         return self
@@ -99,9 +135,14 @@ class Compiled:
         return f"<Compiled {self.graph.name}: {len(self.plan.tasks)} tasks, {where}>"
 
 
-def _checked(leaf: Any, node: Node) -> Any:
+def _checked(leaf: Any, node: Node, library: Library) -> Any:
     """An argument as the array that `node` stands for; Python numbers are converted, arrays must fit."""
     spec = node.spec
+    if library is not NUMPY:
+        if not is_foreign(leaf):
+            return library.array(_checked(leaf, node, NUMPY))
+        _check_spec(spec_of(leaf), node)
+        return leaf
     if leaf.__class__ is np.ndarray and leaf.shape == spec.shape and leaf.dtype == spec.dtype:
         return leaf
     if isinstance(leaf, int | float | complex) and not isinstance(leaf, np.generic):
@@ -114,12 +155,13 @@ def _checked(leaf: Any, node: Node) -> Any:
         )
     else:
         array = np.asarray(leaf)
-    if array.shape != spec.shape or array.dtype != spec.dtype:
-        raise ValueError(
-            f"argument {node.name} is {array.dtype.name}[{','.join(map(str, array.shape))}], "
-            f"but the graph was traced for {spec}"
-        )
+    _check_spec(Spec(array.shape, array.dtype), node)
     return array
+
+
+def _check_spec(spec: Spec, node: Node) -> None:
+    if spec != node.spec:
+        raise ValueError(f"argument {node.name} is {spec}, but the graph was traced for {node.spec}")
 
 
 def _own(results: list[Any], arguments: list[Any]) -> list[Any]:

@@ -1,0 +1,75 @@
+"""Array libraries other than NumPy: whose arrays the arguments are, and constants for them.
+
+A graph knows nothing of libraries; its plan does, for the kernels are bound to a namespace. What the
+libraries' namespaces lack of the Array API standard is supplied by array-api-compat.
+
+>>> library_of([1.0, np.ones(3)])
+NumPy
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import array_api_compat
+import numpy as np
+
+from dagexec.graph import Spec
+
+NUMPY_TYPES = (np.ndarray, np.generic, bool, int, float, complex)
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """A namespace of array functions, and the device where its arrays are; None for NumPy."""
+
+    xp: Any
+    device: Any = None
+
+    def array(self, value: np.ndarray[Any, Any]) -> Any:
+        """A NumPy array as one of this library's."""
+        return value if self.xp is np else self.xp.asarray(value.copy(), device=self.device)
+
+    def __repr__(self) -> str:
+        name = "NumPy" if self.xp is np else self.xp.__name__.removeprefix("array_api_compat.")
+        return name if self.device is None else f"{name} on {self.device}"
+
+
+NUMPY = Library(np)
+
+
+def is_foreign(value: Any) -> bool:
+    """Is it an array of another library than NumPy?"""
+    return not isinstance(value, NUMPY_TYPES) and array_api_compat.is_array_api_obj(value)
+
+
+def library_of(values: Iterable[Any]) -> Library:
+    """The library that some arguments belong to; Python numbers and NumPy's go with any other.
+
+    Raises TypeError for arrays of two libraries or devices.
+    """
+    found = NUMPY
+    for value in values:
+        if is_foreign(value):
+            xp = array_api_compat.array_namespace(value)
+            library = Library(xp, array_api_compat.device(value))
+            if found not in (NUMPY, library):
+                raise TypeError(f"the arguments are arrays of {found} and of {library}")
+            found = library
+    return found
+
+
+def spec_of(value: Any) -> Spec:
+    """Shape and dtype of another library's array; TypeError if NumPy has no such dtype."""
+    name = str(value.dtype).rpartition(".")[2]
+    try:
+        return Spec(tuple(value.shape), np.dtype(name))
+    except TypeError:
+        raise TypeError(f"NumPy has no dtype {value.dtype}, so no graph has") from None
+
+
+def dtype_in(xp: Any, dtype: np.dtype[Any]) -> Any:
+    """NumPy's dtype as the namespace has it."""
+    return dtype if xp is np else getattr(xp, dtype.name)
