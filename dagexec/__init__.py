@@ -10,7 +10,7 @@
 (3, 2)
 """
 
-from dagexec import backward, draw, random, xp  # the first two also give Graph its methods
+from dagexec import draw, random, xp  # draw also gives Graph its methods
 from dagexec.analysis import analyze, measured_seconds
 from dagexec.array import TracingError
 from dagexec.events import Event, Events
@@ -24,4 +24,23 @@ from dagexec.schedule import Schedule
 from dagexec.simulation import simulate, speedups
 from dagexec.tasks import compute, task
 from dagexec.tracing import block, scope, trace
-from dagexec.transform import grad, jit, value_and_grad, vjp
+from dagexec.transform import (
+    call,
+    checkpoint,
+    cond,
+    custom_vjp,
+    fori_loop,
+    grad,
+    hessian,
+    hvp,
+    jacobian,
+    jit,
+    jvp,
+    scan,
+    stop_gradient,
+    value_and_grad,
+    vjp,
+    vmap,
+    while_loop,
+)
+from dagexec.variable import backward, variable

@@ -91,13 +91,22 @@ class Trace:
         return node
 
 
+class _InLibrary(dict[str, bool]):
+    """Whether a file is this package's or NumPy's: asked of frame after frame, so it is remembered."""
+
+    def __missing__(self, file: str) -> bool:
+        self[file] = found = file.startswith(LIBRARIES)
+        return found
+
+
+IN_LIBRARY = _InLibrary()
 CURRENT: ContextVar[Trace | None] = ContextVar("dagexec_trace", default=None)
 
 
 def user_line() -> Where:
     """File and line of the innermost frame outside of this package and NumPy."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(LIBRARIES):
+    while IN_LIBRARY[frame.f_code.co_filename] and frame.f_back is not None:
         frame = frame.f_back
     return frame.f_code.co_filename, frame.f_lineno
 
@@ -108,10 +117,15 @@ def at(where: Where | None) -> str:
 
 
 def call(op: Op, *operands: Any, **params: Any) -> Any:
-    """Apply an op: recorded if an operand is an Array, else computed with NumPy at once."""
+    """Apply an op: recorded if an operand is traced, else computed at once, by NumPy or by what knows how."""
+    valued = None
     for operand in operands:
-        if isinstance(operand, Array):
+        if operand.__class__ is Array:
             return record(op, operands, params)
+        if isinstance(operand, Array):
+            valued = operand
+    if valued is not None:
+        return valued.at_once(op, operands, params)
     return op.kernel(np, **params)(*operands)
 
 
@@ -121,18 +135,20 @@ def record(op: Op, operands: Sequence[Any], params: Any = NO_PARAMS) -> Any:
     Python numbers take the dtype that NumPy's promotion gives them beside the other operands.
     Raises ValueError, TypeError or IndexError, with op, shapes and the user's line, where they do not fit.
     """
-    trace = current_trace()
+    trace = CURRENT.get()
+    if trace is None:
+        return _outside(op, operands, params)
     try:
         nodes = as_nodes(trace, operands)
     except (OverflowError, ValueError) as error:
         if isinstance(error, ValueError) or op.name not in ANY_RANGE:
-            raise _placed(error, op.name, trace.where) from None
+            raise placed(error, op.name, trace.where) from None
         nodes = as_nodes(trace, [np.asarray(x) if isinstance(x, int) else x for x in operands])
     specs = [node.spec for node in nodes]
     try:
         spec = op.infer(*specs, **params)
     except (ValueError, TypeError, IndexError) as error:
-        raise _placed(error, f"{op.name} of {' and '.join(map(str, specs))}", trace.where) from None
+        raise placed(error, f"{op.name} of {' and '.join(map(str, specs))}", trace.where) from None
     if spec.__class__ is Spec and spec.shape == () and all(is_scalar_constant(node) for node in nodes):
         return Array(trace.constant(op.kernel(np, **params)(*[node.params["value"] for node in nodes])))
     node = trace.add(op, nodes, params, spec)
@@ -141,9 +157,19 @@ def record(op: Op, operands: Sequence[Any], params: Any = NO_PARAMS) -> Any:
     return tuple(Array(trace.add(ITEM, (node,), {"index": i}, part)) for i, part in enumerate(spec))
 
 
-def _placed(error: Exception, what: str, where: Where | None = None) -> Exception:
+def _outside(op: Op, operands: Sequence[Any], params: Any) -> Any:
+    """What comes of an op outside of a trace: an Array with a value computes, a traced one is late."""
+    valued = [
+        operand for operand in operands if isinstance(operand, Array) and operand.__class__ is not Array
+    ]
+    if valued and not any(operand.__class__ is Array for operand in operands):
+        return valued[0].at_once(op, operands, params)
+    return current_trace()
+
+
+def placed(error: Exception, what: str, where: Where | None = None) -> Exception:
     """The same kind of error, with what was done where in the user's code."""
-    kinds = (IndexError, ValueError, TypeError, OverflowError)
+    kinds = (np.exceptions.AxisError, IndexError, np.linalg.LinAlgError, ValueError, TypeError, OverflowError)
     kind = next(kind for kind in kinds if isinstance(error, kind))
     return kind(f"{what}: {error} ({at(where or user_line())})")
 
@@ -157,9 +183,10 @@ def naming_the_line(function: F, name: str = "") -> F:
         try:
             return function(*args, **kwargs)
         except (ValueError, TypeError, IndexError) as error:
-            if CURRENT.get() is None or at(user_line()) in str(error):
+            recorded = CURRENT.get() is not None or any(isinstance(x, Array) for x in args)
+            if not recorded or at(user_line()) in str(error):
                 raise
-            raise _placed(error, name) from None
+            raise placed(error, name) from None
 
     return cast(F, checked)
 
@@ -213,9 +240,6 @@ def _operator(name: str) -> tuple[Callable[[Array, Any], Array], Callable[[Array
     return forward, reflected
 
 
-_OPERANDS = (int, float, complex, np.ndarray, np.generic, list, tuple)  # beside Arrays
-
-
 def _is_operand(value: Any) -> bool:
     return value.__class__ is Array or isinstance(value, _OPERANDS)
 
@@ -262,6 +286,15 @@ class Array:
         """Where the array lives, as the Array API standard asks: always "cpu"."""
         return "cpu"
 
+    def to_device(self, device: str, /, *, stream: None = None) -> Array:
+        """The array itself: ValueError for any other device than "cpu"."""
+        if device != "cpu" or stream is not None:
+            raise ValueError(f"device {device!r}, stream {stream}: there is only 'cpu', which has no streams")
+        return self
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 1, 0  # DLPack's number for the CPU
+
     def __repr__(self) -> str:
         return f"Array({self.node.spec}, {self.node.op.name})"
 
@@ -275,6 +308,8 @@ class Array:
     __and__, __rand__ = _operator("bitwise_and")
     __or__, __ror__ = _operator("bitwise_or")
     __xor__, __rxor__ = _operator("bitwise_xor")
+    __lshift__, __rlshift__ = _operator("bitwise_left_shift")
+    __rshift__, __rrshift__ = _operator("bitwise_right_shift")
     __lt__, __gt__ = _operator("less")[0], _operator("greater")[0]
     __le__, __ge__ = _operator("less_equal")[0], _operator("greater_equal")[0]
     __eq__ = _operator("equal")[0]  # type: ignore[assignment]
@@ -296,35 +331,21 @@ class Array:
             raise TypeError(f"len() of a 0-d array ({at(user_line())})")
         return self.shape[0]
 
-    def __setitem__(self, index: Any, value: Any) -> NoReturn:
-        raise TypeError(
-            "a traced array cannot be assigned to: build the new array with xp.where, xp.concat or xp.stack "
-            f"({at(user_line())})"
-        )
-
-    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        name = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
-        if "out" in kwargs:
-            raise TypeError(
-                f"{name}: a traced array cannot be written into an existing one ({at(user_line())})"
-            )
-        implementation = NUMPY_FUNCTIONS.get(ufunc) if method == "__call__" else None
-        return _as_numpy_does(implementation, name, inputs, kwargs)
-
-    def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
-        name = f"{function.__module__}.{function.__name__}".replace("numpy", "np")
-        return _as_numpy_does(NUMPY_FUNCTIONS.get(function), name, args, kwargs)
-
     if TYPE_CHECKING:  # what the namespace adds; documented there
 
         def __pow__(self, other: Any) -> Array: ...
         def __getitem__(self, index: Any) -> Array: ...
+        def __setitem__(self, index: Any, value: Any) -> None: ...
         def __array_namespace__(self, *, api_version: str | None = None) -> Any: ...
         def __getattr__(self, name: str) -> Any: ...
 
 
+_OPERANDS = (int, float, complex, np.ndarray, np.generic, list, tuple, Array)
 _AS_INTEGER = "pass it as a plain Python int, or use xp.take for an index"
-_AS_RESULT = "keep it an array, and convert the result of the run"
+_AS_RESULT = (
+    "keep it an array, and convert the result of the run (a NumPy array cannot be assigned to either: "
+    "make it with xp.zeros)"
+)
 NEEDS_A_VALUE = {  # what asks for the value of an array, and what to do instead
     "__bool__": (
         "bool()",
@@ -335,10 +356,12 @@ NEEDS_A_VALUE = {  # what asks for the value of an array, and what to do instead
     "__complex__": ("complex()", _AS_RESULT),
     "item": ("item()", _AS_RESULT),
     "tolist": ("tolist()", _AS_RESULT),
+    "__dlpack__": ("handing an array over by DLPack", _AS_RESULT),
     "__index__": ("an index, length or count", _AS_INTEGER),
     "__array__": (
         "making a NumPy array",
-        "use the functions of dagexec.xp (xp.stack for a list of arrays) or NumPy's on it",
+        "use the functions of dagexec.xp (xp.stack for a list of arrays; xp.zeros, not np.zeros, for an array "
+        "that it is assigned to) or NumPy's on it",
     ),
 }
 
@@ -355,15 +378,6 @@ def _refusal(what: str, cure: str) -> Callable[..., NoReturn]:
 
 for _name, _refused in NEEDS_A_VALUE.items():
     setattr(Array, _name, _refusal(*_refused))
-NUMPY_FUNCTIONS: dict[Any, Callable[..., Any]] = {}  # NumPy's functions to ours; the namespace fills it
-
-
-def _as_numpy_does(
-    implementation: Callable[..., Any] | None, name: str, args: Sequence[Any], kwargs: dict[str, Any]
-) -> Any:
-    if implementation is None:
-        raise TypeError(f"{name} can't be traced ({at(user_line())}); dagexec.xp lists what can")
-    return implementation(*args, **kwargs)
 
 
 @contextmanager
@@ -372,5 +386,9 @@ def recording(trace: Trace) -> Iterator[Trace]:
     token = CURRENT.set(trace)
     try:
         yield trace
+    except ValueError as error:
+        if isinstance(error.__cause__, TracingError):  # NumPy hides the reason for which it could not assign
+            raise error.__cause__ from None
+        raise
     finally:
         CURRENT.reset(token)

@@ -4,7 +4,10 @@ Reverse-mode differentiation in three steps. First go forward over the nodes and
 what is differentiated for. Then go backward from the result: a node that has cotangents sums them (a
 balanced tree in a fixed order, so results do not depend on who computes them), and the gradient rule of its
 op gives a cotangent to each marked input. Last, undo what the rules leave to us: sum over what was broadcast,
-cast to the input's dtype.
+cast to the input's dtype (of a complex cotangent, a real input has the real part).
+
+A cotangent g says that a change d of the value changes the result by the sum of Re(g d), as in JAX: without
+a conjugate, so the rule of a holomorphic op is that for real numbers.
 
 The rules are array code on Arrays, so what they do is recorded: the backward graph is made of ordinary nodes,
 each with the forward node it belongs to (`grad_of`), its scope and its line, and can be drawn, run and
@@ -30,6 +33,7 @@ import optree
 
 from dagexec import xp
 from dagexec.array import Array, Trace, at, recording
+from dagexec.collector import collector_paused
 from dagexec.graph import ITEM, Graph, Node, Spec, is_scalar_constant, method_of
 from dagexec.ops.shape import SCATTER_ADD
 from dagexec.ops.table import as_tuple
@@ -65,7 +69,7 @@ def derive(
                 cotangents.setdefault(node.inputs[0], []).append(pair)
                 continue
             g = _totals(node.spec, parts) if isinstance(node.spec, tuple) else _total(parts)
-            _apply_rules(node, g, active, cotangents)
+            _apply_rules(trace, node, g, active, cotangents)
     return [_gradient(trace, node, cotangents) for node in wrt]
 
 
@@ -75,9 +79,7 @@ def _depending_on(wrt: Sequence[Node], nodes: Sequence[Node]) -> set[Node]:
         flows = node.op is ITEM or node.op.vjp
         if flows and node not in active and any(source in active for source in node.inputs):
             specs = node.spec if isinstance(node.spec, tuple) else (node.spec,)
-            if specs and specs[0].dtype.kind == "c":
-                raise TypeError(f"no gradient through complex numbers: {node.op.name} ({at(node.where)})")
-            if specs and specs[0].dtype.kind == "f":
+            if any(spec.dtype.kind in "fc" for spec in specs):
                 active.add(node)
     return active
 
@@ -93,8 +95,24 @@ def _backward_of(trace: Trace, node: Node) -> Iterator[None]:
         trace.scope, trace.phase, trace.grad_of, trace.where = outer
 
 
-def _apply_rules(node: Node, g: Any, active: set[Node], cotangents: dict[Node, list[Cotangent]]) -> None:
-    y = Array(node)
+class _Results(Sequence[Array]):
+    """The results of a node that has several: each is fetched when a rule asks for it."""
+
+    def __init__(self, trace: Trace, node: Node) -> None:
+        self.trace = trace
+        self.node = node
+
+    def __len__(self) -> int:
+        return len(self.node.spec)
+
+    def __getitem__(self, index: Any) -> Any:
+        return Array(self.trace.add(ITEM, (self.node,), {"index": index}, self.node.spec[index]))
+
+
+def _apply_rules(
+    trace: Trace, node: Node, g: Any, active: set[Node], cotangents: dict[Node, list[Cotangent]]
+) -> None:
+    y = _Results(trace, node) if isinstance(node.spec, tuple) else Array(node)
     inputs = [Array(source) for source in node.inputs]
     rules = node.op.vjp
     if callable(rules):
@@ -111,6 +129,8 @@ def _apply_rules(node: Node, g: Any, active: set[Node], cotangents: dict[Node, l
 
 def _fit(share: Array, spec: Spec) -> Array:
     """A cotangent in the shape and dtype of its input: summed over what was broadcast, and cast."""
+    if share.dtype.kind == "c" and spec.dtype.kind != "c":
+        share = xp.real(share)
     if share.shape != spec.shape:
         extra = share.ndim - spec.ndim
         stretched = [
@@ -164,10 +184,10 @@ def _gradient(trace: Trace, node: Node, cotangents: dict[Node, list[Cotangent]])
 
 def require_float(spec: Spec, name: str) -> None:
     """Raise TypeError unless an array of this Spec has a gradient."""
-    if spec.dtype.kind != "f":
+    if spec.dtype.kind not in "fc":
         raise TypeError(
             f"no gradient with respect to {name}: its dtype is {spec.dtype.name}, "
-            "and only real floating-point arrays have one (convert with astype)"
+            "and only floating-point arrays, real or complex, have one (convert with astype)"
         )
 
 
@@ -182,6 +202,7 @@ def seed_of(node: Node) -> np.ndarray[Any, Any]:
 
 
 @method_of(Graph)
+@collector_paused()
 def backward(graph: Graph, wrt: int | Sequence[int] = 0, *, cotangent: Any = None) -> Graph:
     """The graph of `(value, gradients)` for a graph of `value`.
 
@@ -190,7 +211,7 @@ def backward(graph: Graph, wrt: int | Sequence[int] = 0, *, cotangent: Any = Non
     the structure and shapes of the result. Only what is needed is built.
 
     Raises ValueError if there is no such argument or a cotangent does not fit, TypeError if an argument
-    is not real floating-point or if the result needs a cotangent.
+    is not floating-point (real or complex) or if the result needs a cotangent.
 
     >>> import dagexec
     >>> square = dagexec.trace(lambda x: x * x)(3.0)

@@ -35,7 +35,8 @@ from dataclasses import replace
 from heapq import heappop, heappush
 from typing import Any, cast
 
-from dagexec.plan import Function, Output, Picking, Plan, collector_paused, lay_out, longest_paths
+from dagexec.collector import collector_paused
+from dagexec.plan import Function, Output, Picking, Plan, lay_out, longest_paths
 from dagexec.simulation import simulate
 from dagexec.steps import Step, compute, steps_of
 

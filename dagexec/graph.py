@@ -73,6 +73,11 @@ class Spec:
         return f"{self.dtype.name}[{','.join(map(str, self.shape))}]"
 
 
+def _one_an_element(out: Any, *specs: Any, **params: Any) -> float:
+    results = out if isinstance(out, tuple) else (out,)
+    return float(sum(spec.size for spec in results))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Op:
     """A row of the op table: everything there is to know about one operation.
@@ -85,9 +90,10 @@ class Op:
     result `y`, as array code. An op with any number of inputs has a single function instead, which gives the
     cotangents of all of them.
     A rule need not undo broadcasting or casts: the derivation does it for all of them.
-    `batch(xp, size, batched, *inputs, **params)` gives the result for many inputs at once: those that
-    `batched` marks have a first axis more, of length `size`, and so has the result. Without a rule the op
-    is applied to one after the other.
+    `batch(xp, again, size, batched, *inputs, **params)` gives the results for many inputs at once: those
+    that `batched` marks have a first axis more, of length `size`, and so have the results (one without it
+    is the same for all); `again` applies the op itself.
+    Without a rule that of the family holds (ops/batched.py), else the op is applied to one after the other.
     `cost(out, *specs, **params)` estimates the number of arithmetic operations.
     """
 
@@ -96,7 +102,7 @@ class Op:
     kernel: Callable[..., Callable[..., Any]]
     vjp: tuple[Callable[..., Any] | None, ...] | Callable[..., Any] = ()
     batch: Callable[..., Any] | None = None
-    cost: Callable[..., float] = lambda out, *specs, **params: float(out.size)
+    cost: Callable[..., float] = _one_an_element
     family: str = "elementwise"
     onnx: str | None = None
     doc: str = ""
@@ -226,11 +232,17 @@ class Graph:
                 lines.append(f"  # {phase}")
             terms = [names[source] for source in node.inputs]
             terms += [
-                f"{key}={value}" for key, value in node.params.items() if not isinstance(value, np.ndarray)
+                f"{key}={value.name if isinstance(value, Graph) else value}"
+                for key, value in node.params.items()
+                if not isinstance(value, np.ndarray)
             ]
             lines.append(
                 f"  {names[node] + ' = ' + node.op.name + '(' + ', '.join(terms) + ')':<46} {node.spec}"
             )
+            for key, value in node.params.items():
+                if isinstance(value, Graph):
+                    first, *others = value._lines()
+                    lines += [f"    {key}: {first}", *[f"    {line}" for line in others]]
         lines.append(f"  return {', '.join(names[node] for node in self.outputs)}")
         return lines
 

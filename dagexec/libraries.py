@@ -16,9 +16,13 @@ from typing import Any
 import array_api_compat
 import numpy as np
 
-from dagexec.graph import Spec
+from dagexec.graph import Node, Spec
 
 NUMPY_TYPES = (np.ndarray, np.generic, bool, int, float, complex)
+STANDARD = {
+    "rint": "round",
+    "fabs": "abs",
+}  # what NumPy has beside the standard's, for floating-point numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,9 @@ NUMPY = Library(np)
 
 def is_foreign(value: Any) -> bool:
     """Is it an array of another library than NumPy?"""
-    return not isinstance(value, NUMPY_TYPES) and array_api_compat.is_array_api_obj(value)
+    if isinstance(value, NUMPY_TYPES) or isinstance(getattr(value, "node", None), Node):
+        return False
+    return array_api_compat.is_array_api_obj(value)
 
 
 def library_of(values: Iterable[Any]) -> Library:
@@ -73,3 +79,15 @@ def spec_of(value: Any) -> Spec:
 def dtype_in(xp: Any, dtype: np.dtype[Any]) -> Any:
     """NumPy's dtype as the namespace has it."""
     return dtype if xp is np else getattr(xp, dtype.name)
+
+
+def function_in(xp: Any, name: str) -> Any:
+    """A function of the namespace by NumPy's name for it; TypeError if there is none.
+
+    >>> function_in(np, "rint")
+    <ufunc 'rint'>
+    """
+    found = getattr(xp, name, None) or getattr(xp, STANDARD.get(name, ""), None)
+    if found is None:
+        raise TypeError(f"{Library(xp)} has no function {name!r}")
+    return found

@@ -26,9 +26,7 @@ million of them are planned in a second, and `plan.graph` is there once somebody
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from operator import itemgetter
@@ -36,9 +34,10 @@ from typing import Any
 
 import numpy as np
 
+from dagexec.collector import collector_paused
 from dagexec.graph import CONSTANT, INPUT, ITEM, Graph, Node, Op, Spec
 from dagexec.libraries import NUMPY, Library
-from dagexec.ops import bytes_moved, operations, python_op
+from dagexec.ops import bytes_moved, operations, python_op, specs_of
 
 Function = Callable[..., Any]
 Output = tuple[int, int | None]  # a slot, and the item of it that is meant (None: all)
@@ -216,27 +215,9 @@ def estimated_seconds(node: Node) -> float:
     if node.op.family == "python":
         return SECONDS_PER_CALL
     linear = node.op.family == "linear"
-    rate = SECONDS_PER_PRODUCT_BYTE * node.spec.dtype.itemsize if linear else SECONDS_PER_OPERATION
+    itemsize = max((spec.dtype.itemsize for spec in specs_of(node)), default=1)
+    rate = SECONDS_PER_PRODUCT_BYTE * itemsize if linear else SECONDS_PER_OPERATION
     return SECONDS_PER_CALL + rate * operations(node) + SECONDS_PER_BYTE * bytes_moved(node)
-
-
-@contextmanager
-def collector_paused() -> Iterator[None]:
-    """Make many small objects without Python's collector looking through them: half of the time.
-
-    To freeze and unfreeze moves them to the collector's oldest generation, so that it does not look through
-    all of them at the end either; unless there are frozen objects, which would thaw.
-    """
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            if not gc.get_freeze_count():
-                gc.freeze()
-                gc.unfreeze()
-            gc.enable()
 
 
 @collector_paused()
@@ -249,12 +230,18 @@ def plan(graph: Graph, library: Library = NUMPY) -> Plan:
         for number, node in enumerate(nodes)
         if node.op is ITEM
     }
+    read: dict[int, set[int]] = {}  # which results of a node
+    for task, index in item_of.values():
+        read.setdefault(task, set()).add(index)
     functions: list[Function | None] = [None] * len(nodes)
     sources: list[tuple[int, ...]] = [()] * len(nodes)
     for task, node in enumerate(nodes):
         if node.op in (INPUT, CONSTANT, ITEM):
             continue
-        function = node.op.kernel(library.xp, **node.params)
+        params = node.params
+        if node.op.family == "control":  # may leave out what leads to results that nobody reads
+            params = {**params, "read": tuple(sorted(read.get(task, ())))}
+        function = node.op.kernel(library.xp, **params)
         slots = tuple([number_of[value] for value in node.inputs])
         if not item_of.keys().isdisjoint(slots):
             function = Picking(function, tuple([item_of.get(slot, (slot, None))[1] for slot in slots]))

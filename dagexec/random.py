@@ -130,9 +130,7 @@ def categorical(key: Any, logits: Any, axis: int = -1, shape: int | Sequence[int
 
 
 def _key(key: Any) -> Any:
-    if isinstance(key, Array):
-        return key
-    array = np.asarray(key)
+    array = key if isinstance(key, Array) else np.asarray(key)
     if (array.shape, array.dtype) != (KEY.shape, KEY.dtype):
         raise TypeError(f"a key is {KEY}, from random.key or random.split, not {key!r:.60}")
     return array

@@ -51,9 +51,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from dagexec.analysis import analyze
+from dagexec.collector import collector_paused
 from dagexec.events import Events
 from dagexec.graph import Spec
-from dagexec.plan import Plan, collector_paused
+from dagexec.plan import Plan
 
 Urgency = Callable[[int], float]  # asked once a task, when it becomes ready; the smallest is taken first
 

@@ -17,7 +17,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from dagexec.plan import Plan, collector_paused
+from dagexec.collector import collector_paused
+from dagexec.plan import Plan
 
 Step = tuple[Callable[..., Any], tuple[int, ...], Any, int, tuple[int, ...]]
 

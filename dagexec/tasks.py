@@ -26,11 +26,12 @@ from typing import Any, NoReturn, Unpack
 import optree
 
 from dagexec.array import at, user_line
+from dagexec.collector import collector_paused
 from dagexec.executors import Options, Runner, TasksFailed
 from dagexec.graph import Graph, Node, Op, Where
 from dagexec.interop.expressions import Keywords, Writer, name_of
 from dagexec.ops import python_op
-from dagexec.plan import Function, Plan, collector_paused, lay_out
+from dagexec.plan import Function, Plan, lay_out
 
 
 class Deferred:

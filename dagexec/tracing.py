@@ -21,6 +21,7 @@ import numpy as np
 import optree
 
 from dagexec.array import ALIAS, CURRENT, Array, F, Trace, TracingError, as_nodes, at, recording
+from dagexec.collector import collector_paused
 from dagexec.graph import (
     INPUT,
     PHASES,
@@ -49,7 +50,7 @@ def leaf_spec(leaf: Any, name: str) -> Spec:
     return Spec(array.shape, array.dtype)
 
 
-def _leaf_names(fn: Callable[..., Any], structure: optree.PyTreeSpec) -> list[str]:
+def leaf_names(fn: Callable[..., Any], structure: optree.PyTreeSpec) -> list[str]:
     """Names for the leaves of the arguments: `x`, `params.W`, `layers.0`."""
     try:
         parameters = list(inspect.signature(fn).parameters.values())
@@ -79,10 +80,10 @@ def trace(fn: Callable[..., Any]) -> Callable[..., Graph]:
     @wraps(fn)
     def traced(*examples: Any) -> Graph:
         leaves, in_tree = flatten(examples)
-        names = _leaf_names(fn, in_tree)
+        names = leaf_names(fn, in_tree)
         specs = [leaf_spec(leaf, name) for leaf, name in zip(leaves, names, strict=True)]
         inputs = [Node(INPUT, spec=spec, name=name) for spec, name in zip(specs, names, strict=True)]
-        with recording(Trace(inputs)) as current:
+        with collector_paused(), recording(Trace(inputs)) as current:
             result = fn(*optree.tree_unflatten(in_tree, [Array(node) for node in inputs]))
             outputs, out_tree = flatten(result)
             nodes = [as_nodes(current, (leaf,))[0] for leaf in outputs]
@@ -97,7 +98,7 @@ def finish(
     inputs: Sequence[Node],
     outputs: Sequence[Node],
     in_tree: optree.PyTreeSpec | None,
-    out_tree: optree.PyTreeSpec,
+    out_tree: optree.PyTreeSpec | None,
     name: str,
 ) -> Graph:
     """The Graph of a recording: without aliases, and without what the outputs do not need."""

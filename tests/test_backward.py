@@ -415,8 +415,8 @@ def test_argument_that_is_no_number_is_refused(wrt: Any) -> None:
         trace(lambda x: x * x)(1.0).backward(wrt)
 
 
-@pytest.mark.parametrize(("argument", "dtype"), [(2, "int64"), (True, "bool"), (1 + 2j, "complex128")])
-def test_argument_that_is_not_real_is_refused_by_name(argument: Any, dtype: str) -> None:
+@pytest.mark.parametrize(("argument", "dtype"), [(2, "int64"), (True, "bool")])
+def test_argument_that_is_not_floating_point_is_refused_by_name(argument: Any, dtype: str) -> None:
     graph = trace(lambda p: p["k"] * 1.0)({"k": argument})
     with pytest.raises(TypeError, match=rf"no gradient with respect to 'p\.k': its dtype is {dtype}"):
         graph.backward()

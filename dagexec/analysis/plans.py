@@ -20,9 +20,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dagexec.collector import collector_paused
 from dagexec.graph import PHASES, Node
 from dagexec.ops import operations
-from dagexec.plan import Plan, collector_paused, longest_paths
+from dagexec.plan import Plan, longest_paths
 
 
 class Step(NamedTuple):

@@ -37,8 +37,9 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from dagexec.analysis.plans import Analysis, of_plan
+from dagexec.collector import collector_paused
 from dagexec.events import Event, Events
-from dagexec.plan import Plan, collector_paused
+from dagexec.plan import Plan
 
 READY, START, END = range(3)
 

@@ -38,6 +38,7 @@ SYMBOLS = {
     "square": "x²",
     "sqrt": "√",
 }
+MOST_VALUES = 3  # elements of an axis that are shown
 HOLE = "·"  # where a value comes in over an edge
 
 
@@ -84,6 +85,27 @@ def number(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, np.floating) else printable(str(value), 12)
 
 
+def known_value(node: Node) -> str:
+    """The value of a node that has one (what is recorded as it is computed), if it is short: `= 3.14`."""
+    value = getattr(node, "value", None)
+    if value is None or isinstance(value, tuple):
+        return ""
+    array = np.asarray(value)
+    return f"= {values_text(array)}" if array.ndim < 2 or array.size <= MOST_VALUES**2 else ""
+
+
+def values_text(array: np.ndarray[Any, Any]) -> str:
+    """The first elements of an array.
+
+    >>> values_text(np.array([0.1, 0.2, 0.3, 0.4]))
+    '[0.1 0.2 0.3 …]'
+    """
+    if array.ndim == 0:
+        return number(array)
+    parts = [values_text(part) for part in array[:MOST_VALUES]]
+    return f"[{' '.join(parts + ['…'] * (len(array) > MOST_VALUES))}]"
+
+
 def index_text(index: tuple[Any, ...]) -> str:
     """An index as it is written between brackets.
 
@@ -105,6 +127,10 @@ PARAMETERS: dict[str, Any] = {
     "getitem": lambda index, **_: f"[{index_text(index)}]",
     "scatter_add": lambda indices, **_: " ".join(f"[{index_text(index)}]" for index in indices),
     "astype": lambda dtype, **_: np.dtype(dtype).name,
+    "scan": lambda body, length, **_: f"{body.name} ×{length}",
+    "while_loop": lambda body, **_: body.name,
+    "cond": lambda on_true, on_false, **_: f"{on_true.name} or {on_false.name}",
+    "checkpoint": lambda graph, **_: graph.name,
 }
 
 

@@ -24,6 +24,7 @@ from dagexec.draw.labels import (
     dims,
     element_label,
     gradient_name,
+    known_value,
     op_label,
     op_name,
     printable,
@@ -208,6 +209,8 @@ class _View:
         if role == "sum" and not gradient and node.grad_of is not None and node.grad_of.op is INPUT:
             name = f"Σ of ∇{printable(node.grad_of.name, 30)}"
         lines = tuple(label.split(" ", 1)) if self.bipartite and kind == "input" else (label,)
+        if (value := known_value(node)) and (kind == "input" or not self.bipartite):
+            lines = (*lines, value)
         return Box(key, kind, lines, node.phase, node.scope, node.op.family, role, twin, details, 1, name)
 
     def _key_of(self, node: Node | None) -> str | None:
@@ -233,6 +236,8 @@ class _View:
         label = (dims(value.spec) or "·") if isinstance(value.spec, Spec) else "value"
         name = gradient_name(value) if value in self.outputs else ""
         lines = (f"∇{name}", label) if name else (label,)
+        if shown := known_value(value):
+            lines = (*lines, shown)
         key, details = f"v{self.position[value]}", tuple(tooltip(value))
         name = lines[0] if name else op_name(value)
         return Box(

@@ -92,6 +92,7 @@ KIND_LOOKS: dict[str, Look] = {
     },
 }
 SQUARE: Look = {"shape": "square", "margin": "0.02", "fontsize": "9"}
+WIDEST_SQUARE = 12  # characters of a line; what is longer makes a box less high than wide
 BIPARTITE_SHAPES = {
     "input": SQUARE,
     "value": SQUARE,
@@ -122,6 +123,8 @@ def box_look(box: Box, fill: str, style: str) -> Look:
     look |= ROLE_LOOKS.get(box.role, {})
     if style == "bipartite" and box.kind != "tag":
         look |= BIPARTITE_SHAPES.get(box.kind, {})
+        if look["shape"] == "square" and max(map(len, box.label)) > WIDEST_SQUARE:
+            look["shape"] = "box"
         look["style"] = PHASE_LINES[box.phase]
     return look
 

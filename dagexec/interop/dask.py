@@ -23,11 +23,12 @@ from typing import Any, Unpack
 
 import optree
 
+from dagexec.collector import collector_paused
 from dagexec.executors import Options, Runner, TasksFailed
 from dagexec.graph import Graph
 from dagexec.interop.arranging import arranged, topological_order
 from dagexec.interop.expressions import Keywords, Writer, name_of
-from dagexec.plan import Function, Plan, collector_paused
+from dagexec.plan import Function, Plan
 
 BY_TASK = ("retries", "timeout", "priority")  # options that may be mappings
 Read = tuple[list[Function | None], list[tuple[int, ...]], dict[int, Any]]

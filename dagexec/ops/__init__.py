@@ -1,17 +1,37 @@
 """The op table: each op declared once, one file a family."""
 
-from dagexec.ops import elementwise, linear, random, reductions, shape
+from dagexec.ops import (
+    assignment,
+    decompositions,
+    elementwise,
+    fourier,
+    linear,
+    numpy_ufuncs,
+    random,
+    reductions,
+    shape,
+    solving,
+    sorting,
+    special,
+)
 from dagexec.ops.table import TABLE, bytes_moved, operations, python_op, specs_of
 
 __all__ = [
     "TABLE",
+    "assignment",
     "bytes_moved",
+    "decompositions",
     "elementwise",
+    "fourier",
     "linear",
+    "numpy_ufuncs",
     "operations",
     "python_op",
     "random",
     "reductions",
     "shape",
+    "solving",
+    "sorting",
+    "special",
     "specs_of",
 ]

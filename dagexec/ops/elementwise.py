@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from dagexec.graph import Op, Spec
+from dagexec.libraries import dtype_in, function_in
 from dagexec.ops.table import Rule, broadcast_shapes, declare
 
 LN2 = float(np.log(2.0))
@@ -31,6 +32,15 @@ def ufunc_dtype(name: str, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
         raise TypeError(f"not defined for {' and '.join(dtype.name for dtype in dtypes)}") from None
 
 
+def real_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype of the real part.
+
+    >>> real_dtype(np.dtype(np.complex64)), real_dtype(np.dtype(np.int8))
+    (dtype('float32'), dtype('int8'))
+    """
+    return dtype.type(0).real.dtype if dtype.kind == "c" else dtype
+
+
 def ufunc(name: str, *vjp: Rule | None, cost: float = 1.0, onnx: str | None = None, doc: str) -> Op:
     """Declare the elementwise op whose kernel is NumPy's ufunc of the same name."""
 
@@ -46,7 +56,7 @@ def ufunc(name: str, *vjp: Rule | None, cost: float = 1.0, onnx: str | None = No
         Op(
             name,
             infer,
-            lambda xp: getattr(xp, name),
+            lambda xp: function_in(xp, name),
             vjp,
             cost=lambda out, *specs: cost * out.size,
             onnx=onnx,
@@ -84,17 +94,27 @@ ufunc(
     "pow",
     lambda xp, g, y, a, b: g * b * a ** xp.where(xp.equal(b, 0), 1, b - 1),
     # 0 ** b is flat in b where it is defined: log 0 must not make it NaN.
-    lambda xp, g, y, a, b: g * y * xp.log(xp.where(xp.equal(a, 0), 1, a)),
+    lambda xp, g, y, a, b: g * y * _log_of_base(xp, y, xp.where(xp.equal(a, 0), 1, a)),
     cost=2 * TRANSCENDENTAL,
     onnx="Pow",
     doc="a to the power of b",
 )
 _unary("negative", lambda xp, g, y, x: -g, "−x", onnx="Neg")
 _unary("positive", lambda xp, g, y, x: g, "x itself")
-_unary("abs", lambda xp, g, y, x: g * xp.sign(x), "absolute value", onnx="Abs")
+_unary("abs", lambda xp, g, y, x: g * xp.conj(xp.sign(x)), "absolute value", onnx="Abs")
 _unary("square", lambda xp, g, y, x: g * (2 * x), "x × x")
 _unary("sqrt", lambda xp, g, y, x: g * (0.5 / y), "square root", cost=4, onnx="Sqrt")
 _unary("reciprocal", lambda xp, g, y, x: -g * xp.square(y), "1 / x", cost=4, onnx="Reciprocal")
+
+
+def _log_of_base(xp: Any, y: Any, a: Any) -> Any:
+    return xp.log(xp.astype(a, y.dtype) if y.dtype.kind == "c" else a)  # a negative base, complex exponent
+
+
+def _acosh_root(xp: Any, x: Any) -> Any:
+    """The root of x² − 1; of a complex number, the one with the same sign on both sides of 0."""
+    return xp.sqrt(x - 1) * xp.sqrt(x + 1) if x.dtype.kind == "c" else xp.sqrt(xp.square(x) - 1)
+
 
 # --- exponentials, logarithms, trigonometry ------------------------------------------------------------
 for _name, _rule, _onnx, _doc in (
@@ -115,7 +135,7 @@ for _name, _rule, _onnx, _doc in (
     ("cosh", lambda xp, g, y, x: g * xp.sinh(x), "Cosh", "hyperbolic cosine"),
     ("tanh", lambda xp, g, y, x: g * (1 - xp.square(y)), "Tanh", "hyperbolic tangent"),
     ("asinh", lambda xp, g, y, x: g / xp.sqrt(xp.square(x) + 1), "Asinh", "inverse hyperbolic sine"),
-    ("acosh", lambda xp, g, y, x: g / xp.sqrt(xp.square(x) - 1), "Acosh", "inverse hyperbolic cosine"),
+    ("acosh", lambda xp, g, y, x: g / _acosh_root(xp, x), "Acosh", "inverse hyperbolic cosine"),
     ("atanh", lambda xp, g, y, x: g / (1 - xp.square(x)), "Atanh", "inverse hyperbolic tangent"),
 ):
     _unary(_name, _rule, _doc, cost=TRANSCENDENTAL, onnx=_onnx)
@@ -133,6 +153,12 @@ ufunc(
     lambda xp, g, y, a, b: g * b / y,
     cost=TRANSCENDENTAL,
     doc="square root of a² + b², without overflow",
+)
+ufunc(
+    "copysign",
+    lambda xp, g, y, a, b: g * (xp.sign(a) * xp.copysign(1.0, b)),
+    None,
+    doc="a with the sign of b",
 )
 ufunc(
     "logaddexp",
@@ -157,9 +183,13 @@ for _name, _onnx, _doc in (
     ("bitwise_and", None, "a & b"),
     ("bitwise_or", None, "a | b"),
     ("bitwise_xor", None, "a ^ b"),
+    ("bitwise_left_shift", None, "a × 2ᵇ for integers"),
+    ("bitwise_right_shift", None, "⌊a / 2ᵇ⌋ for integers"),
+    ("nextafter", None, "the next floating-point number after a on the way to b"),
     ("logical_not", "Not", "not x"),
     ("bitwise_invert", None, "~x"),
     ("sign", "Sign", "−1, 0 or 1"),
+    ("signbit", None, "is the sign bit set (as it is for −0)"),
     ("floor", "Floor", "largest integer not above x"),
     ("ceil", "Ceil", "smallest integer not below x"),
     ("trunc", None, "x without its fraction"),
@@ -169,6 +199,39 @@ for _name, _onnx, _doc in (
     ("isfinite", None, "is x neither infinite nor NaN"),
 ):
     ufunc(_name, onnx=_onnx, doc=_doc)
+
+declare(
+    Op(
+        "round",
+        lambda x: Spec(x.shape, x.dtype if x.dtype.kind != "b" else np.float16),  # as NumPy does
+        lambda xp: xp.round,
+        onnx="Round",
+        doc="nearest integer, ties to even, in the dtype of x",
+    )
+)
+
+
+# --- complex numbers: a cotangent g pairs with a change d as Re(g d), without a conjugate, as in JAX -----
+def _part(xp: Any, name: str, x: Any) -> Any:
+    if xp is not np and not xp.isdtype(x.dtype, "complex floating"):  # where others want complex numbers
+        return x if name == "real" else xp.zeros_like(x)
+    return xp.asarray(getattr(xp, name)(x), copy=True)  # NumPy gives a view, which would keep all of x
+
+
+ufunc("conj", lambda xp, g, y, x: xp.conj(g), doc="complex conjugate")
+for _name, _rule, _doc in (
+    ("real", lambda xp, g, y, x: g, "real part"),
+    ("imag", lambda xp, g, y, x: -1j * g, "imaginary part"),
+):
+    declare(
+        Op(
+            _name,
+            lambda x: Spec(x.shape, real_dtype(x.dtype)),
+            lambda xp, name=_name: partial(_part, xp, name),
+            (_rule,),
+            doc=_doc,
+        )
+    )
 
 
 # --- selection -----------------------------------------------------------------------------------------
@@ -243,12 +306,12 @@ declare(
 )
 
 
-def _astype(xp: Any, dtype: np.dtype[Any], x: Any) -> Any:
-    return xp.asarray(x).astype(dtype)
+def _astype(xp: Any, dtype: Any, x: Any) -> Any:
+    return np.asarray(x).astype(dtype) if xp is np else xp.astype(x, dtype)
 
 
 def _astype_kernel(xp: Any, dtype: np.dtype[Any]) -> Any:
-    return partial(_astype, xp, dtype)
+    return partial(_astype, xp, dtype_in(xp, dtype))
 
 
 declare(

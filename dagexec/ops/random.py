@@ -2,7 +2,8 @@
 
 A key is a uint64 array of shape (2,), the key of a Philox-4×64 generator, which turns a counter into random
 bits: there is no state to share or to lock. Numbers of one key start at the same counter, so a key is used
-once; `random_split` takes its bits from a part of the counter's range that numbers never reach.
+once; `random_split` takes its bits from a part of the counter's range that numbers never reach. For `vmap`
+the ops also take a stack of keys, and give to each what it gives alone.
 
 J. K. Salmon, M. A. Moraes, R. O. Dror, D. E. Shaw, Parallel random numbers: as easy as 1, 2, 3 (SC 2011).
 """
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from dagexec.graph import Op, Spec
+from dagexec.ops import batched
 from dagexec.ops.elementwise import TRANSCENDENTAL
 from dagexec.ops.table import declare
 
@@ -28,19 +30,21 @@ def _generator(key: Any) -> np.random.Generator:
 
 
 def _declare(name: str, draw: Callable[..., Any], spec: Callable[..., Spec], doc: str) -> Op:
-    """Declare the op whose result `draw(key, **params)` is, as a NumPy array."""
+    """Declare the op whose result `draw(key, **params)` is, as a NumPy array; or those of a stack of keys."""
 
     def infer(key: Spec, **params: Any) -> Spec:
-        if key != KEY:
+        if key.shape[-1:] != KEY.shape or key.dtype != KEY.dtype:
             raise TypeError(f"a key is {KEY}, from random.key or random.split, not {key}")
-        return spec(**params)
+        one = spec(**params)
+        return Spec(key.shape[:-1] + one.shape, one.dtype)
 
     return declare(
         Op(
             name,
             infer,
             lambda xp, **params: partial(_drawn, xp, draw, params),
-            (None,),
+            (),
+            batched.stacks,
             cost=lambda out, key, **params: TRANSCENDENTAL * out.size,
             family="random",
             doc=doc,
@@ -48,8 +52,12 @@ def _declare(name: str, draw: Callable[..., Any], spec: Callable[..., Spec], doc
     )
 
 
-def _drawn(xp: Any, draw: Callable[..., Any], params: dict[str, Any], key: Any) -> Any:
-    return xp.asarray(draw(key, **params))
+def _drawn(xp: Any, draw: Callable[..., Any], params: dict[str, Any], keys: Any) -> Any:
+    keys = np.asarray(keys)
+    if keys.ndim == 1:
+        return xp.asarray(draw(keys, **params))
+    drawn = np.stack([draw(key, **params) for key in keys.reshape(-1, 2)])
+    return xp.asarray(drawn.reshape(keys.shape[:-1] + drawn.shape[1:]))
 
 
 def _split(key: Any, num: int) -> Any:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from dagexec.graph import Op, Spec
-from dagexec.ops.elementwise import TRANSCENDENTAL, ufunc_dtype
+from dagexec.ops.batched import Flags
+from dagexec.ops.elementwise import TRANSCENDENTAL, real_dtype, ufunc_dtype
 from dagexec.ops.table import declare
 
 Axes = tuple[int, ...]
@@ -45,6 +47,7 @@ def _reduction(
     kernel: Callable[..., Any] | None = None,
     empty: bool = True,
     onnx: str | None = None,
+    batch: Callable[..., Any] | None = None,
 ) -> Op:
     def infer(x: Spec, axis: Axes, keepdims: bool, **params: Any) -> Spec:
         if not empty and _elements(x, axis) == 0:
@@ -60,6 +63,7 @@ def _reduction(
             infer,
             kernel or numpy_kernel,
             () if vjp is None else (vjp,),
+            batch,
             cost=lambda out, x, **params: cost * x.size,
             family="reduction",
             onnx=onnx,
@@ -68,7 +72,8 @@ def _reduction(
     )
 
 
-def _sum_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+def accumulated_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype of sums and products: that of the elements, but 64 bits for integers and booleans."""
     if dtype.kind in "bi":
         return np.result_type(dtype, np.int64)
     return np.result_type(dtype, np.uint64) if dtype.kind == "u" else dtype
@@ -76,6 +81,10 @@ def _sum_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
 
 def _mean_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return dtype if dtype.kind in "fc" else np.dtype(np.float64)
+
+
+def _var_dtype(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    return real_dtype(_mean_dtype(dtype))
 
 
 def _sum_vjp(xp: Any, g: Any, y: Any, x: Any, axis: Axes, keepdims: bool) -> Any:
@@ -91,7 +100,8 @@ def _mean_vjp(xp: Any, g: Any, y: Any, x: Any, axis: Axes, keepdims: bool) -> An
 def _var_vjp(xp: Any, g: Any, y: Any, x: Any, axis: Axes, keepdims: bool, correction: float) -> Any:
     freedom = _elements(x, axis) - correction
     scale = 2 / freedom if freedom else np.nan
-    return restored(xp, g * scale, axis, keepdims) * (x - xp.mean(x, axis=axis, keepdims=True))
+    deviation = xp.conj(x - xp.mean(x, axis=axis, keepdims=True))
+    return restored(xp, g * scale, axis, keepdims) * deviation
 
 
 def _extremum_vjp(xp: Any, g: Any, y: Any, x: Any, axis: Axes, keepdims: bool) -> Any:
@@ -133,7 +143,7 @@ def _prod_vjp(xp: Any, g: Any, y: Any, x: Any, axis: Axes, keepdims: bool) -> An
 
 
 def _logsumexp(xp: Any, axis: Axes, keepdims: bool, x: Any) -> Any:
-    top = xp.max(x, axis=axis, keepdims=True)
+    top = xp.max(xp.real(x), axis=axis, keepdims=True)
     top = xp.where(xp.isfinite(top), top, xp.zeros_like(top))  # inf − inf would be NaN
     with np.errstate(divide="ignore"):  # log 0 = −inf is the right answer
         y = xp.log(xp.sum(xp.exp(x - top), axis=axis, keepdims=True)) + top
@@ -152,12 +162,12 @@ def _same(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return dtype
 
 
-_reduction("sum", _sum_dtype, _sum_vjp, "sum of the elements", onnx="ReduceSum")
+_reduction("sum", accumulated_dtype, _sum_vjp, "sum of the elements", onnx="ReduceSum")
 _reduction("mean", _mean_dtype, _mean_vjp, "arithmetic mean", onnx="ReduceMean")
-_reduction("prod", _sum_dtype, _prod_vjp, "product of the elements", onnx="ReduceProd")
+_reduction("prod", accumulated_dtype, _prod_vjp, "product of the elements", onnx="ReduceProd")
 _reduction("max", _same, _extremum_vjp, "largest element", empty=False, onnx="ReduceMax")
 _reduction("min", _same, _extremum_vjp, "smallest element", empty=False, onnx="ReduceMin")
-_reduction("var", _mean_dtype, _var_vjp, "variance, divided by n − correction", cost=4, kernel=_var_kernel)
+_reduction("var", _var_dtype, _var_vjp, "variance, divided by n − correction", cost=4, kernel=_var_kernel)
 _reduction(
     "logsumexp",
     lambda dtype: ufunc_dtype("exp", dtype),
@@ -180,6 +190,15 @@ def _position_kernel(name: str) -> Callable[..., Any]:
     return kernel
 
 
+def _position_batch(
+    xp: Any, again: Any, size: int, batched: Flags, x: Any, axis: Axes, keepdims: bool
+) -> Any:
+    if len(axis) == 1:
+        return again(x, axis=(axis[0] + 1,), keepdims=keepdims)
+    flat = xp.reshape(x, (size, prod(x.shape[1:])))
+    return xp.reshape(again(flat, axis=(1,), keepdims=False), (size, *(1,) * (x.ndim - 1)))
+
+
 for _name, _doc in (("argmax", "index of the first largest"), ("argmin", "index of the first smallest")):
     _reduction(
         _name,
@@ -187,6 +206,7 @@ for _name, _doc in (("argmax", "index of the first largest"), ("argmin", "index 
         None,
         _doc + " element along one axis, or of the flattened array",
         kernel=_position_kernel(_name),
+        batch=_position_batch,
         empty=False,
         onnx="ArgMax" if _name == "argmax" else "ArgMin",
     )

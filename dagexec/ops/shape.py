@@ -10,18 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from math import prod
 from typing import Any
 
+import array_api_compat
 import numpy as np
 
 from dagexec.graph import Op, Spec
+from dagexec.ops.batched import Flags, batched_index, in_line, value_in_place
 from dagexec.ops.table import broadcast_shapes, declare
 
 Shape = tuple[int, ...]
 Indices = tuple[tuple[Any, ...], ...]
 
 
-def _move(name: str, infer: Any, vjp: Any, doc: str, *, onnx: str | None = None) -> Op:
+def _move(name: str, infer: Any, vjp: Any, doc: str, *, onnx: str | None = None, batch: Any = None) -> Op:
     """Declare an op on one array whose kernel is NumPy's function of the same name."""
     return declare(
         Op(
@@ -29,6 +32,7 @@ def _move(name: str, infer: Any, vjp: Any, doc: str, *, onnx: str | None = None)
             infer,
             lambda xp, **params: partial(getattr(xp, name), **params),
             (vjp,),
+            batch,
             cost=lambda out, *specs, **params: 0.0,
             family="shape",
             onnx=onnx,
@@ -72,6 +76,7 @@ _move(
     lambda xp, g, y, x, shape: xp.reshape(g, x.shape),
     "the same elements in another shape",
     onnx="Reshape",
+    batch=lambda xp, again, size, batched, x, shape: again(x, shape=(size, *shape)),
 )
 _move(
     "broadcast_to",
@@ -79,6 +84,9 @@ _move(
     lambda xp, g, y, x, shape: g,  # the derivation sums over what was broadcast
     "repeated along new axes and those of length one",
     onnx="Expand",
+    batch=lambda xp, again, size, batched, x, shape: again(
+        *in_line(xp, batched, (x,), len(shape)), shape=(size, *shape)
+    ),
 )
 _move(
     "permute_dims",
@@ -86,6 +94,7 @@ _move(
     lambda xp, g, y, x, axes: xp.permute_dims(g, _inverse(axes)),
     "axes in another order",
     onnx="Transpose",
+    batch=lambda xp, again, size, batched, x, axes: again(x, axes=(0, *(axis + 1 for axis in axes))),
 )
 _move(
     "expand_dims",
@@ -177,19 +186,24 @@ declare(
 )
 
 
-def _split_spec(x: Spec, sections: Shape, axis: int) -> tuple[Spec, ...]:
-    length = x.shape[axis]
+def _ranges(length: int, sections: Shape) -> list[tuple[int, int]]:
+    """Where the pieces of an axis begin and end that is cut at `sections`, as NumPy does."""
     cuts = [min(max(cut if cut >= 0 else cut + length, 0), length) for cut in sections]
-    pieces = [max(end - start, 0) for start, end in zip([0, *cuts], [*cuts, length])]
+    return [(start, max(start, end)) for start, end in zip([0, *cuts], [*cuts, length])]
+
+
+def _split_spec(x: Spec, sections: Shape, axis: int) -> tuple[Spec, ...]:
+    pieces = [end - start for start, end in _ranges(x.shape[axis], sections)]
     return tuple(Spec((*x.shape[:axis], n, *x.shape[axis + 1 :]), x.dtype) for n in pieces)
 
 
-def _split(xp: Any, sections: Shape, axis: int, x: Any) -> Any:
-    return tuple(xp.split(x, sections, axis=axis))
+def _split(sections: Shape, axis: int, x: Any) -> Any:
+    before = (slice(None),) * axis
+    return tuple([x[(*before, slice(*piece))] for piece in _ranges(x.shape[axis], sections)])
 
 
 def _split_kernel(xp: Any, sections: Shape, axis: int) -> Any:
-    return partial(_split, xp, sections, axis)
+    return partial(_split, sections, axis)
 
 
 declare(
@@ -226,6 +240,18 @@ def filled_index(index: tuple[Any, ...], arrays: tuple[Any, ...]) -> Any:
     return tuple(next(remaining) if isinstance(entry, str) else entry for entry in index)
 
 
+def places(
+    shape: tuple[int, ...], arrays: tuple[tuple[int, ...], ...], index: tuple[Any, ...]
+) -> tuple[int, ...]:
+    """The shape of `x[index]` for an `x` of `shape` and index arrays of the shapes `arrays`."""
+    # NumPy itself says what shape comes out, asked with arrays that take no memory.
+    zeros = tuple(np.broadcast_to(np.intp(0), array) for array in arrays)
+    if arrays and prod(shape) == 0:
+        raise IndexError(f"an array of shape {shape} has no element that an index array could name")
+    result: tuple[int, ...] = np.empty(shape, "V0")[filled_index(index, zeros)].shape
+    return result
+
+
 def _getitem_spec(x: Spec, *arrays: Spec, index: tuple[Any, ...]) -> Spec:
     # NumPy itself says what shape comes out, asked with arrays that take no memory.
     stand_in = np.empty(x.shape, "V0")
@@ -233,22 +259,54 @@ def _getitem_spec(x: Spec, *arrays: Spec, index: tuple[Any, ...]) -> Spec:
     for spec in arrays:
         if spec.dtype.kind not in "iu":
             raise IndexError(f"an index array must hold integers, not {spec.dtype.name}")
-        if x.size == 0:
-            raise IndexError(f"an array of shape {x.shape} has no element for an index array to fetch")
     return Spec(stand_in[filled_index(index, zeros)].shape, x.dtype)
+
+
+def ascending(index: tuple[Any, ...], shape: Shape) -> tuple[tuple[Any, ...], Shape]:
+    """The same index for an array with some axes reversed, with no slice that goes backwards; and these axes.
+
+    >>> ascending((Ellipsis, slice(None, None, -2)), (3, 6))
+    ((Ellipsis, slice(0, 6, 2)), (1,))
+    """
+    entries, backwards, axis = [], [], 0
+    skipped = len(shape) - sum(entry is not None and entry is not Ellipsis for entry in index)
+    for entry in index:
+        if isinstance(entry, slice) and entry.step is not None and entry.step < 0:
+            covered = range(shape[axis])[entry]
+            start = shape[axis] - 1 - covered.start if covered else 0
+            entry = slice(start, start - covered.step * len(covered), -covered.step)
+            backwards.append(axis)
+        entries.append(entry)
+        axis += skipped if entry is Ellipsis else entry is not None
+    return tuple(entries), tuple(backwards)
 
 
 def _getitem(index: tuple[Any, ...], x: Any, *arrays: Any) -> Any:
     return x[filled_index(index, arrays)]
 
 
+def _getitem_forward(xp: Any, index: tuple[Any, ...], x: Any, *arrays: Any) -> Any:
+    index, backwards = ascending(index, x.shape)
+    return _getitem(index, xp.flip(x, axis=backwards) if backwards else x, *arrays)
+
+
 def _getitem_kernel(xp: Any, index: tuple[Any, ...]) -> Any:
-    return partial(_getitem, index)
+    # Not every library can slice backwards.
+    return partial(_getitem, index) if xp is np else partial(_getitem_forward, xp, index)
 
 
 def _getitem_vjp(xp: Any, g: Any, y: Any, x: Any, *arrays: Any, index: tuple[Any, ...]) -> Any:
     # An integer index has no gradient.
     return (xp.scatter_add(g, *arrays, shape=x.shape, indices=(index,)), *[None for _ in arrays])
+
+
+def _getitem_batch(
+    xp: Any, again: Any, size: int, batched: Flags, x: Any, *arrays: Any, index: tuple[Any, ...]
+) -> Any:
+    ndim = x.ndim - batched[0]
+    index, found, order = batched_index(index, ndim, size, batched, arrays, xp)
+    result = again(x, *found, index=index)
+    return xp.permute_dims(result, order(result.ndim))
 
 
 declare(
@@ -257,6 +315,7 @@ declare(
         _getitem_spec,
         _getitem_kernel,
         _getitem_vjp,
+        _getitem_batch,
         cost=lambda out, *specs, **params: 0.0,
         family="index",
         doc="the elements at an index",
@@ -282,8 +341,31 @@ def _scatter_add(xp: Any, shape: Shape, indices: Indices, *inputs: Any) -> Any:
     return result
 
 
+def _scatter_add_elsewhere(xp: Any, shape: Shape, indices: Indices, *inputs: Any) -> Any:
+    """The same for any library: index arrays become places in the flattened result."""
+    device = array_api_compat.device(inputs[0])
+    result = xp.zeros(shape, dtype=inputs[0].dtype, device=device)
+    for index, value, arrays in pieces(indices, inputs):
+        index, backwards = ascending(index, shape)
+        part = xp.zeros_like(result)
+        if arrays:
+            numbers = xp.reshape(xp.arange(prod(shape), device=device), shape)
+            named = numbers[filled_index(index, tuple(arrays))]
+            flat, places = xp.reshape(part, (-1,)), xp.reshape(named, (-1,))
+            values = xp.reshape(xp.broadcast_to(value, named.shape), (-1,))
+            if array_api_compat.is_torch_namespace(xp):
+                flat.index_add_(0, places, values)
+            else:
+                xp.add.at(flat, places, values)
+            part = xp.reshape(flat, shape)
+        else:
+            part[index] += value
+        result += xp.flip(part, axis=backwards) if backwards else part
+    return result
+
+
 def _scatter_add_kernel(xp: Any, shape: Shape, indices: Indices) -> Any:
-    return partial(_scatter_add, xp, shape, indices)
+    return partial(_scatter_add if xp is np else _scatter_add_elsewhere, xp, shape, indices)
 
 
 def _scatter_add_vjp(xp: Any, g: Any, y: Any, *inputs: Any, shape: Shape, indices: Indices) -> Any:
@@ -293,12 +375,37 @@ def _scatter_add_vjp(xp: Any, g: Any, y: Any, *inputs: Any, shape: Shape, indice
     return shares
 
 
+def put_batched(
+    xp: Any, size: int, shape: Shape, index: tuple[Any, ...], value: Any, arrays: Sequence[Any], flags: Flags
+) -> tuple[tuple[Any, ...], list[Any]]:
+    """The index, and value and index arrays, that put many values into a batch of arrays of `shape`.
+
+    `flags` says which of the value and the index arrays are batched.
+    """
+    ndim = len(places(shape, tuple(x.shape[flag:] for x, flag in zip(arrays, flags[1:])), index))
+    index, arrays, order = batched_index(index, len(shape), size, (True, *flags[1:]), arrays, xp)
+    return index, [value_in_place(xp, value, flags[0], ndim, order(ndim + 1)), *arrays]
+
+
+def _scatter_add_batch(
+    xp: Any, again: Any, size: int, batched: Flags, *inputs: Any, shape: Shape, indices: Indices
+) -> Any:
+    moved: list[Any] = []
+    new_indices = []
+    for (index, value, arrays), (_, flag, flags) in zip(pieces(indices, inputs), pieces(indices, batched)):
+        index, operands = put_batched(xp, size, shape, index, value, arrays, (flag, *flags))
+        moved += operands
+        new_indices.append(index)
+    return again(*moved, shape=(size, *shape), indices=tuple(new_indices))
+
+
 SCATTER_ADD = declare(
     Op(
         "scatter_add",
         lambda value, *others, shape, indices: Spec(shape, value.dtype),
         _scatter_add_kernel,
         _scatter_add_vjp,
+        _scatter_add_batch,
         cost=lambda out, *specs, **params: float(out.size),
         family="index",
         doc="zeros with values added, each at its index: the transpose of getitem",

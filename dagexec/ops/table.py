@@ -55,14 +55,14 @@ def as_tuple(value: Any) -> tuple[Any, ...]:
 
 
 def one_axis(axis: int, ndim: int) -> int:
-    """`axis` counted from 0; ValueError if there is no such axis.
+    """`axis` counted from 0; NumPy's AxisError (an IndexError and ValueError) if there is no such axis.
 
     >>> one_axis(-1, 3)
     2
     """
     number = operator.index(axis)
     if not -ndim <= number < ndim:
-        raise ValueError(f"axis {axis} is out of bounds for an array of {ndim} dimensions")
+        raise np.exceptions.AxisError(f"axis {axis} is out of bounds for an array of {ndim} dimensions")
     return number % ndim
 
 
@@ -84,18 +84,18 @@ def normalize_axes(axis: int | Sequence[int] | None, ndim: int) -> tuple[int, ..
 
 def operations(node: Node) -> float:
     """Estimated number of arithmetic operations of a node; 0 for what costs nothing or is not known."""
-    if node.spec is None or isinstance(node.spec, tuple):
+    if node.spec is None:
         return 0.0
     return node.op.cost(node.spec, *(source.spec for source in node.inputs), **node.params)
 
 
 def bytes_moved(node: Node) -> int:
     """Bytes that a node reads and writes, at the least."""
-    if node.op.family in ("structure", "shape") or node.spec is None:
+    if node.op.family in ("structure", "shape"):
         return 0
-    total: int = node.spec.nbytes
-    for source in node.inputs:
-        total += source.spec.nbytes
+    total = 0
+    for one in (node, *node.inputs):
+        total += one.spec.nbytes if one.spec.__class__ is Spec else sum(spec.nbytes for spec in specs_of(one))
     return total
 
 

@@ -68,7 +68,7 @@ def _scalar_operations(node: Node) -> int:
         return made
     if node.op.family == "reduction":
         return read * REDUCTION_STEPS.get(node.op.name, 1)
-    if node.op.family == "linear":
+    if node.op.name == "matmul":
         return made * (2 * int(node.inputs[0].spec.shape[-1]) - 1)
     return 0
 

@@ -15,6 +15,7 @@ from dagexec.array import Array, call, shape_of
 from dagexec.graph import Op
 from dagexec.ops import TABLE
 from dagexec.ops.table import normalize_axes
+from dagexec.xp.info import require_cpu
 from dagexec.xp.moving import reshape
 
 Axis = int | tuple[int, ...] | None
@@ -36,7 +37,8 @@ def _elementwise(op: Op) -> Callable[..., Any]:
 def _reduction(op: Op) -> Callable[..., Any]:
     def reduce(x: Any, axis: Axis = None, *, keepdims: bool = False, dtype: Any = None) -> Any:
         x = x if dtype is None else astype(x, dtype)
-        return call(op, x, axis=normalize_axes(axis, len(shape_of(x))), keepdims=operator.truth(keepdims))
+        y = call(op, x, axis=normalize_axes(axis, len(shape_of(x))), keepdims=operator.truth(keepdims))
+        return y if dtype is None else astype(y, dtype, copy=False)  # small integers stay small if asked to
 
     return _document(
         reduce, op, "Reduces over `axis` (an axis, a tuple of axes, or all); `keepdims` keeps them."
@@ -55,6 +57,24 @@ def pow(x: Any, exponent: Any) -> Any:
         if inexact or (exponent in (1, 2) and type(exponent) is int):
             return call(TABLE[_POWERS[exponent]], x)
     return call(TABLE["pow"], x, exponent)
+
+
+def conj(x: Any) -> Any:
+    """The complex conjugate; a traced array of real numbers is returned as it is."""
+    return x if isinstance(x, Array) and x.dtype.kind in "iuf" else call(TABLE["conj"], x)
+
+
+def sign(x: Any) -> Any:
+    """−1, 0 or 1, where no gradient flows; of a complex number x / |x|, which has one, or 0."""
+    if not isinstance(x, Array) or x.dtype.kind != "c":
+        return call(TABLE["sign"], x)
+    size = call(TABLE["abs"], x)
+    return call(TABLE["divide"], x, where(call(TABLE["equal"], size, 0), 1, size))
+
+
+def real(x: Any) -> Any:
+    """The real part; a traced array of real numbers is returned as it is."""
+    return x if isinstance(x, Array) and x.dtype.kind != "c" else call(TABLE["real"], x)
 
 
 def where(condition: Any, x: Any, y: Any) -> Any:
@@ -76,19 +96,20 @@ def clip(x: Any, min: Any = None, max: Any = None) -> Any:
     return call(TABLE["clip"], x, min, max)
 
 
-def astype(x: Any, dtype: Any, *, copy: bool = True) -> Any:
-    """`x` in another dtype; a traced array that has it already is returned as it is."""
+def astype(x: Any, dtype: Any, *, copy: bool = True, device: Any = None) -> Any:
+    """`x` in another dtype; if it has that already, `x` itself where it is traced or `copy` is false."""
+    require_cpu(device)
     dtype = np.dtype(dtype)
-    if isinstance(x, Array) and x.dtype == dtype:
-        return x
+    if isinstance(x, Array) or not copy:
+        x = x if isinstance(x, Array) else np.asarray(x)
+        if x.dtype == dtype:
+            return x
     return call(TABLE["astype"], x, dtype=dtype)
 
 
-def asarray(x: Any, dtype: Any = None) -> Any:
-    """`x` as an array: a traced one as it is (cast if `dtype` is given), anything else by NumPy."""
-    if isinstance(x, Array):
-        return x if dtype is None else astype(x, dtype)
-    return np.asarray(x, dtype)
+def count_nonzero(x: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+    """How many elements over `axis` are not zero."""
+    return FUNCTIONS["sum"](call(TABLE["not_equal"], x, 0), axis, keepdims=keepdims)
 
 
 def var(

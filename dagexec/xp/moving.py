@@ -8,15 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from dagexec.array import Array, call, shape_of
-from dagexec.ops import TABLE
+from dagexec.array import Array, TracingError, at, call, shape_of, user_line
+from dagexec.ops import TABLE, table
 from dagexec.ops.table import as_tuple, normalize_axes, one_axis
+from dagexec.xp.data_dependent import values_for
 
 Axis = int | tuple[int, ...] | None
 
 
-def reshape(x: Any, shape: int | Sequence[int]) -> Any:
-    """The same elements in another shape; one length may be -1 and is worked out."""
+def reshape(x: Any, shape: int | Sequence[int], *, copy: bool | None = None) -> Any:
+    """The same elements in another shape; one length may be -1 and is worked out.
+
+    `copy` is for arrays that have values: True always copies, False never does (ValueError where it must).
+    """
     lengths = tuple(operator.index(length) for length in as_tuple(shape))
     old = shape_of(x)
     if lengths == old and isinstance(x, Array):
@@ -28,6 +32,8 @@ def reshape(x: Any, shape: int | Sequence[int]) -> Any:
             lengths = tuple(size // known if n == -1 else n for n in lengths)
     if any(n < 0 for n in lengths):
         raise ValueError(f"reshape: an array of shape {old} does not fit shape {lengths}")
+    if copy is not None and not isinstance(x, Array):
+        return np.reshape(x, lengths, copy=copy)
     return call(TABLE["reshape"], x, shape=lengths)
 
 
@@ -35,6 +41,21 @@ def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
     """`x` repeated along new axes and axes of length one until it has `shape`."""
     lengths = tuple(operator.index(length) for length in as_tuple(shape))
     return x if isinstance(x, Array) and x.shape == lengths else call(TABLE["broadcast_to"], x, shape=lengths)
+
+
+def broadcast_arrays(*arrays: Any) -> tuple[Any, ...]:
+    """Arrays in the shape that they broadcast to together."""
+    shape = broadcast_shapes(*[shape_of(x) for x in arrays])
+    return tuple(broadcast_to(x, shape) for x in arrays)
+
+
+def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape that arrays of these shapes broadcast to.
+
+    >>> broadcast_shapes((3, 1), (2,))
+    (3, 2)
+    """
+    return table.broadcast_shapes(*[tuple(shape) for shape in shapes])
 
 
 def permute_dims(x: Any, axes: Sequence[int] | None = None) -> Any:
@@ -144,6 +165,35 @@ def flip(x: Any, axis: Axis = None) -> Any:
     return call(TABLE["flip"], x, axis=normalize_axes(axis, len(shape_of(x))))
 
 
+def repeat(x: Any, repeats: Any, axis: int | None = None) -> Any:
+    """Each element along `axis` (of the flattened array, if None) so many times.
+
+    >>> repeat(np.array([1, 2]), 2)
+    array([1, 1, 2, 2])
+    """
+    if axis is None:
+        x, axis = reshape(x, (-1,)), 0
+    cure = "give plain Python ints, or use xp.take(x, indices) with indices of known length"
+    counts = values_for(repeats, "repeat(x, repeats)", cure)
+    return take(x, np.repeat(np.arange(shape_of(x)[one_axis(axis, len(shape_of(x)))]), counts), axis)
+
+
+def tile(x: Any, repetitions: int | Sequence[int]) -> Any:
+    """The whole array so many times along each axis.
+
+    >>> tile(np.array([1, 2]), (2, 1))
+    array([[1, 2],
+           [1, 2]])
+    """
+    counts = as_tuple(repetitions)
+    ndim = max(len(counts), len(shape_of(x)))
+    counts = (1,) * (ndim - len(counts)) + tuple(operator.index(count) for count in counts)
+    shape = (1,) * (ndim - len(shape_of(x))) + shape_of(x)
+    apart = reshape(x, [length for n in shape for length in (1, n)])
+    repeated = broadcast_to(apart, [length for pair in zip(counts, shape) for length in pair])
+    return reshape(repeated, [count * length for count, length in zip(counts, shape)])
+
+
 def roll(x: Any, shift: int | tuple[int, ...], axis: Axis = None) -> Any:
     """Elements moved by `shift` places along `axis`, or in the flattened array; those pushed out re-enter."""
     if axis is None:
@@ -154,23 +204,6 @@ def roll(x: Any, shift: int | tuple[int, ...], axis: Axis = None) -> Any:
         raise ValueError(f"roll: {len(shifts)} shifts for {len(axes)} axes")
     normal = tuple(one_axis(number, len(shape_of(x))) for number in axes)
     return call(TABLE["roll"], x, shift=shifts, axis=normal)
-
-
-def zeros_like(x: Any, dtype: Any = None) -> Any:
-    """Zeros in the shape of `x`."""
-    return full_like(x, 0, dtype)
-
-
-def ones_like(x: Any, dtype: Any = None) -> Any:
-    """Ones in the shape of `x`."""
-    return full_like(x, 1, dtype)
-
-
-def full_like(x: Any, fill_value: Any, dtype: Any = None) -> Any:
-    """`fill_value` in the shape of `x`: known while tracing, so a NumPy array."""
-    return np.full(
-        shape_of(x), fill_value, dtype or (x.dtype if isinstance(x, Array) else np.asarray(x).dtype)
-    )
 
 
 # --- indexing -----------------------------------------------------------------------------------------
@@ -185,7 +218,16 @@ def scatter_add(*inputs: Any, shape: tuple[int, ...], indices: tuple[tuple[Any, 
 
 
 def index_with(x: Array, index: Any) -> Any:
-    """NumPy's basic and integer-array indexing of a traced array."""
+    """NumPy's basic and integer-array indexing of a traced array; masks whose values are known as well."""
+    entries, arrays = normal_index(x, index)
+    return getitem(x, *arrays, index=entries)
+
+
+def normal_index(x: Array, index: Any) -> tuple[tuple[Any, ...], list[Any]]:
+    """What the ops take for a NumPy index: the static entries, and the integer arrays for each "array".
+
+    Raises IndexError where the index does not fit, and TracingError for a mask that is traced.
+    """
     entries: list[Any] = []
     arrays: list[Any] = []
     for entry in index if isinstance(index, tuple) else (index,):
@@ -202,15 +244,16 @@ def index_with(x: Array, index: Any) -> Any:
             entries += ["array"] * len(found)
     if arrays and not any(isinstance(array, Array) for array in arrays):
         np.empty(x.shape, "V0")[index]  # the values are known: NumPy says if they fit
-    return getitem(x, *arrays, index=tuple(entries))
+    return tuple(entries), arrays
 
 
 def _index_arrays(entry: Any) -> list[Any]:
-    if isinstance(entry, Array):
+    if type(entry) is Array:
         if entry.dtype == np.bool:
-            raise IndexError(
+            raise TracingError(
                 "the shape of x[mask] depends on the mask's values, which a trace does not know: "
-                "use xp.where(mask, x, other)"
+                "use xp.where(mask, x, other), and for x[mask] += v write x = xp.where(mask, x + v, x) "
+                f"({at(user_line())})"
             )
         return [entry]
     array = np.asarray(entry)

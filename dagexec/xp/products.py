@@ -10,7 +10,7 @@ import numpy as np
 from dagexec.array import call, shape_of
 from dagexec.ops import TABLE
 from dagexec.ops.table import as_tuple, one_axis
-from dagexec.xp.computing import FUNCTIONS
+from dagexec.xp.computing import FUNCTIONS, astype, conj
 from dagexec.xp.moving import getitem, moveaxis, permute_dims, reshape
 
 
@@ -44,8 +44,13 @@ def tensordot(a: Any, b: Any, axes: int | Sequence[Any] = 2) -> Any:
 
 
 def vecdot(a: Any, b: Any, axis: int = -1) -> Any:
-    """The sum of products along one axis."""
-    return FUNCTIONS["sum"](call(TABLE["multiply"], a, b), axis=axis)
+    """The sum of products along one axis; of complex numbers, the first operand is conjugated."""
+    shape_a, shape_b = shape_of(a), shape_of(b)
+    lengths = [shape[one_axis(axis, len(shape))] for shape in (shape_a, shape_b)]
+    if lengths[0] != lengths[1]:
+        raise ValueError(f"vecdot: {shape_a} and {shape_b} differ in length along axis {axis}")
+    products = call(TABLE["multiply"], conj(a), b)
+    return astype(FUNCTIONS["sum"](products, axis=axis), products.dtype, copy=False)  # small integers stay
 
 
 def dot(a: Any, b: Any) -> Any:

@@ -133,7 +133,7 @@ def test_tensordot_that_does_not_fit_is_an_error_at_the_users_line(axes: Any) ->
     with pytest.raises((ValueError, IndexError)):
         np.tensordot(np.ones((2, 3)), np.ones((4, 3)), axes)
     with pytest.raises(ValueError, match=r"test_products\.py:\d+"):
-        trace(lambda a, b: xp.tensordot(a, b, axes))(np.ones((2, 3)), np.ones((4, 3)))
+        trace(lambda a, b: xp.tensordot(a, b, axes=axes))(np.ones((2, 3)), np.ones((4, 3)))
 
 
 @given(st.data())

@@ -1,40 +1,38 @@
-"""Transformations of functions, with the names and meanings that JAX users know. They nest.
+"""Reverse mode: `grad`, `value_and_grad` and `vjp`, by deriving what the function has recorded.
 
-Inside of a trace they work on what is being recorded: `value_and_grad` calls the function on the traced
-arguments and derives the backward nodes there and then. Outside they trace the whole, run it and return
-values. So `grad(grad(f))`, `jit(grad(f))` and `grad(jit(f))` all mean what they say.
-
->>> import numpy as np
->>> float(grad(grad(np.sin))(0.5)), float(-np.sin(0.5))
-(-0.479425538604203, -0.479425538604203)
+>>> value, pullback = vjp(lambda x, y: x * y, 3.0, 4.0)
+>>> float(value), tuple(map(float, pullback(1.0)))
+(12.0, (4.0, 3.0))
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import partial, wraps
 from typing import Any
 
 import numpy as np
 import optree
 
-from dagexec.array import ALIAS, CURRENT, Array, Trace, as_nodes
+from dagexec.array import ALIAS, CURRENT, Array, Trace, as_nodes, at, current_trace, user_line
 from dagexec.backward import derive, require_float, seed_of
-from dagexec.executors import Compiled, compile, run
 from dagexec.graph import Node
 from dagexec.ops.table import as_tuple
 from dagexec.pytrees import flatten
-from dagexec.tracing import leaf_spec, trace
+from dagexec.tracing import leaf_spec
+from dagexec.transform.compiling import at_once, jit
 
 Argnums = int | Sequence[int]
+Pullback = Callable[[Any], tuple[Any, ...]]
 
 
 def value_and_grad(fn: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) -> Callable[..., Any]:
     """The function that returns `(fn(*args), gradients)`.
 
     `fn` returns a real scalar, or `(scalar, aux)` with `has_aux`. The gradients have the structure of
-    argument `argnums`, or are a tuple of such for several. Raises TypeError where the result is no scalar or
-    the argument is not floating-point, ValueError where there is no such argument.
+    argument `argnums`, or are a tuple of such for several. Arguments by keyword are passed on. Raises
+    TypeError where the result is no scalar or the argument is not floating-point, ValueError where there is
+    no such argument.
 
     >>> value, g = value_and_grad(lambda p: p["w"] ** 2 + p["b"])({"w": 3.0, "b": 1.0})
     >>> float(value), {name: float(part) for name, part in g.items()}
@@ -42,12 +40,12 @@ def value_and_grad(fn: Callable[..., Any], argnums: Argnums = 0, has_aux: bool =
     """
 
     @wraps(fn)
-    def wrapped(*args: Any) -> Any:
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
         recording = CURRENT.get()
         if recording is None:
-            return run(trace(wrapped)(*args), *args)
-        new_args, targets, structure, start = _differentiable(recording, args, argnums)
-        result = fn(*new_args)
+            return at_once(partial(wrapped, **kwargs), args)
+        new_args, targets, structure, start = differentiable(recording, args, argnums)
+        result = fn(*new_args, **kwargs)
         value = result[0] if has_aux else result
         if len(leaves := flatten(value)[0]) != 1:
             raise TypeError(
@@ -72,16 +70,16 @@ def grad(fn: Callable[..., Any], argnums: Argnums = 0, has_aux: bool = False) ->
     both = value_and_grad(fn, argnums, has_aux)
 
     @wraps(fn)
-    def wrapped(*args: Any) -> Any:
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
         if CURRENT.get() is None:  # trace this, not both: then the value is not computed
-            return run(trace(wrapped)(*args), *args)
-        result, gradients = both(*args)
+            return at_once(partial(wrapped, **kwargs), args)
+        result, gradients = both(*args, **kwargs)
         return (gradients, result[1]) if has_aux else gradients
 
     return wrapped
 
 
-def vjp(fn: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
+def vjp(fn: Callable[..., Any], *args: Any) -> tuple[Any, Pullback]:
     """The value of `fn(*args)`, and the function from its cotangent to those of the arguments.
 
     >>> value, pullback = vjp(lambda x, y: x * y, 3.0, 4.0)
@@ -91,36 +89,37 @@ def vjp(fn: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], tuple[
     recording = CURRENT.get()
     if recording is not None:
         return _recorded_vjp(recording, fn, args)
-
     back = jit(lambda args, cotangent: vjp(fn, *args)[1](cotangent))
-    return run(trace(fn)(*args), *args), lambda cotangent: back(args, cotangent)
+    return at_once(fn, args), lambda cotangent: back(args, cotangent)
 
 
-def _recorded_vjp(
-    recording: Trace, fn: Callable[..., Any], args: tuple[Any, ...]
-) -> tuple[Any, Callable[[Any], tuple[Any, ...]]]:
-    new_args, targets, structure, start = _differentiable(recording, args, tuple(range(len(args))))
+def _recorded_vjp(recording: Trace, fn: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, Pullback]:
+    new_args, targets, structure, start = differentiable(recording, args, tuple(range(len(args))))
     result = fn(*new_args)
     leaves, tree = flatten(result)
-    outputs = as_nodes(recording, leaves) if leaves else ()
+    outputs = [as_nodes(recording, (leaf,))[0] for leaf in leaves]
     end = len(recording.nodes)
 
     def pullback(cotangent: Any) -> tuple[Any, ...]:
+        trace = current_trace()
         parts, given = flatten(cotangent)
         if given != tree:
             raise ValueError(f"the cotangent's structure {given} is not the result's {tree}")
         seeds = []
-        for node, part in zip(outputs, as_nodes(recording, parts)):
-            if part.spec.shape != node.spec.shape:
-                raise ValueError(f"a cotangent {part.spec} does not fit the result {node.spec}")
-            seeds.append((node, Array(part)))
-        gradients = derive(recording, recording.nodes[start:end], seeds, targets)
+        for node, part in zip(outputs, parts):
+            (seed,) = as_nodes(trace, (part,))
+            if seed.spec.shape != node.spec.shape:
+                raise ValueError(
+                    f"a cotangent {seed.spec} does not fit the result {node.spec} ({at(user_line())})"
+                )
+            seeds.append((node, Array(seed)))
+        gradients = derive(trace, recording.nodes[start:end], seeds, targets)
         return optree.tree_unflatten(structure, gradients)  # type: ignore[return-value]
 
     return result, pullback
 
 
-def _differentiable(
+def differentiable(
     recording: Trace, args: tuple[Any, ...], argnums: Argnums
 ) -> tuple[list[Any], list[Node], optree.PyTreeSpec, int]:
     """The arguments with fresh nodes for those in `argnums`; these nodes, their structure and their place.
@@ -147,30 +146,3 @@ def _differentiable(
     for number, value in zip(numbers, (fresh,) if single else fresh):
         new_args[number] = value
     return new_args, targets, structure, start
-
-
-def jit(fn: Callable[..., Any], *, executor: str = "auto", workers: int | None = None) -> Callable[..., Any]:
-    """`fn` traced and planned on the first call with each set of shapes and dtypes, then only run.
-
-    Arguments and result are pytrees of arrays and numbers; a Python number among the arguments is an array of
-    NumPy's dtype for it (float64, int64). What else `fn` does (printing, reading a global)
-    happens while tracing only. Within a trace it is simply called.
-
-    >>> import numpy as np
-    >>> double = jit(lambda x: x * 2)
-    >>> double(np.ones(3)), double(np.ones(3))
-    (array([2., 2., 2.]), array([2., 2., 2.]))
-    """
-    plans: dict[Any, Compiled] = {}
-
-    @wraps(fn)
-    def wrapped(*args: Any) -> Any:
-        if CURRENT.get() is not None:
-            return fn(*args)
-        leaves, structure = flatten(args)
-        key = structure, tuple([leaf_spec(leaf, "of a jit function") for leaf in leaves])
-        if key not in plans:
-            plans[key] = compile(trace(fn)(*args), executor, workers)
-        return plans[key](*args)
-
-    return wrapped

@@ -1,0 +1,351 @@
+"""Reductions and running totals with all of NumPy's arguments, and those that leave NaN out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dagexec.array import Array, shape_of
+from dagexec.ops.table import normalize_axes
+from dagexec.xp import computing, sorting
+from dagexec.xp.computing import FUNCTIONS, Axis
+from dagexec.xp.registry import implements
+
+Where = Any
+
+
+def as_array(x: Any) -> Any:
+    """A traced array as it is, anything else as NumPy's."""
+    return x if isinstance(x, Array) else np.asarray(x)
+
+
+def number_of(x: Any, axis: Axis, where: Where = True) -> Any:
+    """How many elements a reduction over `axis` counts, in a shape that broadcasts with its result."""
+    axes = normalize_axes(axis, len(shape_of(x)))
+    if where is True:
+        return int(np.prod([shape_of(x)[n] for n in axes], dtype=np.int64))
+    return np.sum(np.broadcast_to(where, shape_of(x)), axis=axes)
+
+
+def _chosen(x: Any, where: Where, neutral: Any) -> Any:
+    return x if where is True else np.where(where, x, neutral)
+
+
+@implements(np.sum)
+def sum(
+    a: Any,
+    axis: Axis = None,
+    dtype: Any = None,
+    out: None = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Where = True,
+) -> Any:
+    """The sum over `axis` of the elements that `where` chooses, and of `initial`."""
+    total = FUNCTIONS["sum"](_chosen(a, where, 0), axis, dtype=dtype, keepdims=keepdims)
+    return total if initial is None else total + initial
+
+
+@implements(np.prod)
+def prod(
+    a: Any,
+    axis: Axis = None,
+    dtype: Any = None,
+    out: None = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Where = True,
+) -> Any:
+    """The product over `axis` of the elements that `where` chooses, and of `initial`."""
+    total = FUNCTIONS["prod"](_chosen(a, where, 1), axis, dtype=dtype, keepdims=keepdims)
+    return total if initial is None else total * initial
+
+
+def _extremum(name: str, larger: np.ufunc) -> Any:
+    def extremum(
+        a: Any,
+        axis: Axis = None,
+        out: None = None,
+        keepdims: bool = False,
+        initial: Any = None,
+        where: Where = True,
+    ) -> Any:
+        if where is not True and initial is None:
+            raise ValueError(f"{name} with where= needs initial=, for where nothing is chosen")
+        top = FUNCTIONS[name](_chosen(a, where, initial), axis, keepdims=keepdims)
+        return top if initial is None else larger(top, initial)
+
+    extremum.__name__ = name
+    return extremum
+
+
+max = implements(np.max, np.amax)(_extremum("max", np.maximum))
+min = implements(np.min, np.amin)(_extremum("min", np.minimum))
+
+
+@implements(np.all)
+def all(a: Any, axis: Axis = None, out: None = None, keepdims: bool = False, *, where: Where = True) -> Any:
+    """Whether all elements over `axis` that `where` chooses are true."""
+    return FUNCTIONS["all"](_chosen(a, where, True), axis, keepdims=keepdims)
+
+
+@implements(np.any)
+def any(a: Any, axis: Axis = None, out: None = None, keepdims: bool = False, *, where: Where = True) -> Any:
+    """Whether any element over `axis` that `where` chooses is true."""
+    return FUNCTIONS["any"](_chosen(a, where, False), axis, keepdims=keepdims)
+
+
+@implements(np.mean)
+def mean(
+    a: Any,
+    axis: Axis = None,
+    dtype: Any = None,
+    out: None = None,
+    keepdims: bool = False,
+    *,
+    where: Where = True,
+) -> Any:
+    """The arithmetic mean over `axis` of the elements that `where` chooses."""
+    if where is True:
+        return FUNCTIONS["mean"](a, axis, dtype=dtype, keepdims=keepdims)
+    total = sum(a if dtype is None else a.astype(dtype), axis, keepdims=True, where=where)
+    result = total / np.reshape(number_of(a, axis, where), total.shape)
+    return result if keepdims else np.squeeze(result, normalize_axes(axis, a.ndim))
+
+
+@implements(np.var)
+def var(
+    a: Any,
+    axis: Axis = None,
+    dtype: Any = None,
+    out: None = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    *,
+    where: Where = True,
+    mean: Any = None,
+    correction: float | None = None,
+) -> Any:
+    """The variance over `axis` of the elements that `where` chooses, divided by their number less `ddof`."""
+    ddof = ddof if correction is None else correction
+    a = a if dtype is None else a.astype(dtype)
+    if where is True and mean is None:
+        return computing.var(a, axis, correction=ddof, keepdims=keepdims)
+    middle = np.mean(a, axis, keepdims=True, where=where) if mean is None else mean
+    squares = np.square(np.abs(a - middle))
+    total = sum(squares, axis, keepdims=True, where=where)
+    number = number_of(a, axis, where)
+    result = total / np.maximum(np.reshape(number, np.shape(number) and total.shape) - ddof, 0)
+    return result if keepdims else np.squeeze(result, normalize_axes(axis, a.ndim))
+
+
+@implements(np.std)
+def std(
+    a: Any,
+    axis: Axis = None,
+    dtype: Any = None,
+    out: None = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    *,
+    where: Where = True,
+    mean: Any = None,
+    correction: float | None = None,
+) -> Any:
+    """The standard deviation, the root of `var`."""
+    return np.sqrt(var(a, axis, dtype, None, ddof, keepdims, where=where, mean=mean, correction=correction))
+
+
+@implements(np.ptp)
+def ptp(a: Any, axis: Axis = None, out: None = None, keepdims: bool = False) -> Any:
+    """The largest less the smallest element over `axis`."""
+    return np.max(a, axis, keepdims=keepdims) - np.min(a, axis, keepdims=keepdims)
+
+
+@implements(np.argmax)
+def argmax(a: Any, axis: int | None = None, out: None = None, *, keepdims: bool = False) -> Any:
+    """The index of the first largest element along `axis`, or in the flattened array."""
+    return computing.argmax(a, axis, keepdims=keepdims)
+
+
+@implements(np.argmin)
+def argmin(a: Any, axis: int | None = None, out: None = None, *, keepdims: bool = False) -> Any:
+    """The index of the first smallest element along `axis`, or in the flattened array."""
+    return computing.argmin(a, axis, keepdims=keepdims)
+
+
+@implements(np.count_nonzero)
+def count_nonzero(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
+    """How many elements over `axis` are not zero."""
+    return np.sum(as_array(a) != 0, axis=axis, keepdims=keepdims, dtype=np.int64)
+
+
+# --- running totals -------------------------------------------------------------------------------------
+@implements(np.cumsum)
+def cumsum(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Any:
+    """The running sums along `axis`, or of the flattened array."""
+    return sorting.cumulative_sum(*_line(a, axis), dtype=dtype)
+
+
+@implements(np.cumprod)
+def cumprod(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Any:
+    """The running products along `axis`, or of the flattened array."""
+    return sorting.cumulative_prod(*_line(a, axis), dtype=dtype)
+
+
+def _line(a: Any, axis: int | None) -> tuple[Any, int]:
+    return (np.ravel(a), 0) if axis is None else (a, axis)
+
+
+# --- without NaN ----------------------------------------------------------------------------------------
+@implements(np.nansum)
+def nansum(
+    a: Any,
+    axis: Axis = None,
+    dtype: Any = None,
+    out: None = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Where = True,
+) -> Any:
+    """The sum over `axis` of what is not NaN."""
+    return sum(_without_nan(a, 0), axis, dtype, None, keepdims, initial, where)
+
+
+@implements(np.nanprod)
+def nanprod(
+    a: Any,
+    axis: Axis = None,
+    dtype: Any = None,
+    out: None = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Where = True,
+) -> Any:
+    """The product over `axis` of what is not NaN."""
+    return prod(_without_nan(a, 1), axis, dtype, None, keepdims, initial, where)
+
+
+@implements(np.nancumsum)
+def nancumsum(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Any:
+    """The running sums of what is not NaN."""
+    return cumsum(_without_nan(a, 0), axis, dtype)
+
+
+@implements(np.nancumprod)
+def nancumprod(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Any:
+    """The running products of what is not NaN."""
+    return cumprod(_without_nan(a, 1), axis, dtype)
+
+
+@implements(np.nanmean)
+def nanmean(
+    a: Any,
+    axis: Axis = None,
+    dtype: Any = None,
+    out: None = None,
+    keepdims: bool = False,
+    *,
+    where: Where = True,
+) -> Any:
+    """The mean over `axis` of what is not NaN."""
+    return mean(a, axis, dtype, None, keepdims, where=_and_no_nan(a, where))
+
+
+@implements(np.nanvar)
+def nanvar(
+    a: Any,
+    axis: Axis = None,
+    dtype: Any = None,
+    out: None = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    *,
+    where: Where = True,
+    mean: Any = None,
+    correction: float | None = None,
+) -> Any:
+    """The variance over `axis` of what is not NaN."""
+    chosen = _and_no_nan(a, where)
+    a = _without_nan(a, 0)
+    return var(a, axis, dtype, None, ddof, keepdims, where=chosen, mean=mean, correction=correction)
+
+
+@implements(np.nanstd)
+def nanstd(
+    a: Any,
+    axis: Axis = None,
+    dtype: Any = None,
+    out: None = None,
+    ddof: float = 0,
+    keepdims: bool = False,
+    *,
+    where: Where = True,
+    mean: Any = None,
+    correction: float | None = None,
+) -> Any:
+    """The standard deviation over `axis` of what is not NaN."""
+    return np.sqrt(
+        nanvar(a, axis, dtype, None, ddof, keepdims, where=where, mean=mean, correction=correction)
+    )
+
+
+@implements(np.nanmax)
+def nanmax(
+    a: Any,
+    axis: Axis = None,
+    out: None = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Where = True,
+) -> Any:
+    """The largest element over `axis` that is not NaN; NaN where there is none."""
+    if where is not True:
+        return max(_without_nan(a, -np.inf), axis, None, keepdims, initial, where)
+    top = max(_without_nan(a, -np.inf), axis, None, keepdims, initial)
+    return _nan_where_all_are(a, axis, keepdims, top)
+
+
+@implements(np.nanmin)
+def nanmin(
+    a: Any,
+    axis: Axis = None,
+    out: None = None,
+    keepdims: bool = False,
+    initial: Any = None,
+    where: Where = True,
+) -> Any:
+    """The smallest element over `axis` that is not NaN; NaN where there is none."""
+    if where is not True:
+        return min(_without_nan(a, np.inf), axis, None, keepdims, initial, where)
+    low = min(_without_nan(a, np.inf), axis, None, keepdims, initial)
+    return _nan_where_all_are(a, axis, keepdims, low)
+
+
+@implements(np.nanargmax)
+def nanargmax(a: Any, axis: int | None = None, out: None = None, *, keepdims: bool = False) -> Any:
+    """The index of the first largest element that is not NaN."""
+    return argmax(_without_nan(a, -np.inf), axis, keepdims=keepdims)
+
+
+@implements(np.nanargmin)
+def nanargmin(a: Any, axis: int | None = None, out: None = None, *, keepdims: bool = False) -> Any:
+    """The index of the first smallest element that is not NaN."""
+    return argmin(_without_nan(a, np.inf), axis, keepdims=keepdims)
+
+
+def _without_nan(a: Any, other: float) -> Any:
+    a = as_array(a)
+    return np.where(np.isnan(a), other, a) if a.dtype.kind in "fc" else a
+
+
+def _and_no_nan(a: Any, where: Where) -> Any:
+    numbers = ~np.isnan(a)
+    return numbers if where is True else np.logical_and(numbers, where)
+
+
+def _nan_where_all_are(a: Any, axis: Axis, keepdims: bool, result: Any) -> Any:
+    if as_array(a).dtype.kind not in "fc":
+        return result
+    return np.where(np.all(np.isnan(a), axis=axis, keepdims=keepdims), np.nan, result)
