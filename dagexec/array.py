@@ -360,8 +360,8 @@ NEEDS_A_VALUE = {  # what asks for the value of an array, and what to do instead
     "__index__": ("an index, length or count", _AS_INTEGER),
     "__array__": (
         "making a NumPy array",
-        "use the functions of dagexec.xp (xp.stack for a list of arrays; xp.zeros, not np.zeros, for an array "
-        "that it is assigned to) or NumPy's on it",
+        "use the functions of dagexec.xp (xp.stack for a list of arrays; xp.zeros, not np.zeros, for an "
+        "array that it is assigned to) or NumPy's on it",
     ),
 }
 

@@ -202,7 +202,6 @@ def seed_of(node: Node) -> np.ndarray[Any, Any]:
 
 
 @method_of(Graph)
-@collector_paused()
 def backward(graph: Graph, wrt: int | Sequence[int] = 0, *, cotangent: Any = None) -> Graph:
     """The graph of `(value, gradients)` for a graph of `value`.
 
@@ -228,7 +227,7 @@ def backward(graph: Graph, wrt: int | Sequence[int] = 0, *, cotangent: Any = Non
     targets, structure = flatten(chosen[0] if isinstance(wrt, int) else tuple(chosen))
     for node in targets:
         require_float(node.spec, repr(node.name))
-    with recording(Trace(graph.nodes)) as trace:
+    with collector_paused(), recording(Trace(graph.nodes)) as trace:
         trace.scalars = {
             (node.spec.dtype, node.params["value"].tobytes()): node
             for node in graph.nodes

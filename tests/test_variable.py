@@ -229,7 +229,8 @@ def _branching(np: Any, steps: list[tuple[str, int, int]], x: Any, y: Any) -> An
         elif name == "mean":
             result = a - np.mean(b)
         elif name == "branch":
-            result = a * 0.5 if np.sum(a) > 0 else np.cos(b)
+            # Not at 0: the sum of deviations from a mean is 0 but for rounding.
+            result = a * 0.5 if np.sum(a) > 0.123 else np.cos(b)
         else:
             result = a
             while np.sum(result**2) > 0.5:

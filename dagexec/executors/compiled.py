@@ -18,7 +18,8 @@ from dagexec.libraries import NUMPY, Library, is_foreign, library_of, spec_of
 from dagexec.plan import Plan, plan
 from dagexec.pytrees import flatten
 
-SHARING = ("structure", "shape", "index", "control")  # families of ops whose results may lie in the memory of others
+# Families of ops whose results may lie in the memory of others.
+SHARING = ("structure", "shape", "index", "control")
 
 
 class Compiled:

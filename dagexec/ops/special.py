@@ -7,10 +7,12 @@ Functions, https://dlmf.nist.gov, chapters 5, 7, 8, 10 and 25.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from math import pi, sqrt
 from typing import Any
 
+import array_api_compat
 import numpy as np
 
 from dagexec.graph import Op, Spec
@@ -51,6 +53,26 @@ def _computed(name: str, *operands: Any) -> Any:
     return scipy_ufunc(name)(*operands)
 
 
+def _computed_elsewhere(xp: Any, name: str, *operands: Any) -> Any:
+    """The same for arrays of another library, by way of NumPy."""
+    device = array_api_compat.device(operands[0])
+    values = [np.asarray(array_api_compat.to_device(operand, "cpu")) for operand in operands]
+    return xp.asarray(_computed(name, *values), device=device)
+
+
+@dataclass(frozen=True)
+class NoDerivative:
+    """In the place of a gradient rule: there is a gradient, but not in a form that could be computed here."""
+
+    name: str
+    operand: str
+
+    def __call__(self, xp: Any, g: Any, y: Any, *operands: Any) -> Any:
+        where = y.node.where
+        place = f" ({where[0]}:{where[1]})" if where else ""
+        raise TypeError(f"no gradient of {self.name} for its operand {self.operand} is known here{place}")
+
+
 def _special(name: str, *vjp: Rule | None, doc: str) -> None:
     """Declare the op whose kernel is SciPy's ufunc of the same name."""
     NAMES.append(name)
@@ -58,7 +80,7 @@ def _special(name: str, *vjp: Rule | None, doc: str) -> None:
         Op(
             name,
             partial(_infer, name),
-            lambda xp: partial(_computed, name),
+            lambda xp: partial(_computed, name) if xp is np else partial(_computed_elsewhere, xp, name),
             vjp if any(vjp) else (),
             batched.elementwise,
             cost=lambda out, *specs: 2 * TRANSCENDENTAL * out.size,
@@ -98,7 +120,7 @@ _special("rgamma", lambda xp, g, y, x: -g * y * xp.special.psi(x), doc="1 / gamm
 _special("psi", lambda xp, g, y, x: g * xp.special.zeta(2.0, x), doc="derivative of gammaln, for x > 0")
 _special(
     "zeta",
-    None,
+    NoDerivative("zeta", "s"),
     lambda xp, g, y, s, q: -g * s * xp.special.zeta(s + 1, q),
     doc="zeta function of Hurwitz: the sum of (k + q)⁻ˢ over k ≥ 0",
 )
@@ -122,13 +144,13 @@ def _gamma_density(xp: Any, a: Any, x: Any) -> Any:
 
 _special(
     "gammainc",
-    None,
+    NoDerivative("gammainc", "a"),
     lambda xp, g, y, a, x: g * _gamma_density(xp, a, x),
     doc="share of the gamma function's integral up to x",
 )
 _special(
     "gammaincc",
-    None,
+    NoDerivative("gammaincc", "a"),
     lambda xp, g, y, a, x: -g * _gamma_density(xp, a, x),
     doc="share of the gamma function's integral from x on",
 )
@@ -165,7 +187,7 @@ _special("j0", lambda xp, g, y, x: -g * xp.special.j1(x), doc="Bessel function o
 _special("j1", lambda xp, g, y, x: g * 0.5 * (xp.special.j0(x) - xp.special.jv(2.0, x)), doc="of order 1")
 _special(
     "jv",
-    None,
+    NoDerivative("jv", "v"),
     lambda xp, g, y, v, x: g * 0.5 * (xp.special.jv(v - 1, x) - xp.special.jv(v + 1, x)),
     doc="Bessel function of real order",
 )
@@ -173,7 +195,7 @@ _special("i0", lambda xp, g, y, x: g * xp.special.i1(x), doc="modified Bessel fu
 _special("i1", lambda xp, g, y, x: g * 0.5 * (xp.special.i0(x) + xp.special.iv(2.0, x)), doc="of order 1")
 _special(
     "iv",
-    None,
+    NoDerivative("iv", "v"),
     lambda xp, g, y, v, x: g * 0.5 * (xp.special.iv(v - 1, x) + xp.special.iv(v + 1, x)),
     doc="modified Bessel function of real order",
 )
@@ -187,4 +209,9 @@ _special(
     lambda xp, g, y, x: g * (0.5 * (xp.special.i0e(x) + xp.special.ive(2.0, x)) - xp.sign(x) * y),
     doc="exp(−|x|) i1(x)",
 )
-_special("ive", None, None, doc="exp(−|x|) iv(v, x)")
+_special(
+    "ive",
+    NoDerivative("ive", "v"),
+    lambda xp, g, y, v, x: g * (0.5 * (xp.special.ive(v - 1, x) + xp.special.ive(v + 1, x)) - xp.sign(x) * y),
+    doc="exp(−|x|) iv(v, x)",
+)

@@ -550,7 +550,7 @@ _ours_and_theirs(
 )
 _ours_and_theirs(
     "while_loop",
-    operands(PLAIN, dtypes=each("int32", "int64")),  # no gradient in reverse: neither has one
+    one(("int32", "int64"), shape=full),  # no gradient in reverse: neither has one
     lambda np, library, x: library.while_loop(
         lambda c: np.sum(np.abs(c)) < 50, lambda c: c + 2 * abs(c) + 1, x
     ),

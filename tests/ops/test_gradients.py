@@ -12,6 +12,7 @@ import pytest
 
 from dagexec import xp
 from dagexec.ops import TABLE
+from dagexec.ops.special import NoDerivative
 from dagexec.tracing import trace
 from tests.ops import matrix_cases
 from tests.ops.cases import CASES, Case, case, complex_case, complex_values, positive, values, values_apart
@@ -300,6 +301,31 @@ for _name, _index in (("slice", slice(1, 3)), ("rows", np.array([2, 0])), ("twic
     )
 
 
+# --- special functions: where each operand is drawn from, or the number it is ---------------------------
+HALF, GAMMA, BESSEL = (0.1, 0.9), (0.6, 3.0), (0.5, 3.0)
+SPECIAL: dict[str, tuple[Any, ...]] = {
+    **dict.fromkeys(("erf", "erfc", "erfcx", "ndtr", "log_ndtr", "expit", "log_expit"), ((-1.5, 1.5),)),
+    **dict.fromkeys(("ndtri", "logit"), (HALF,)),
+    "erfinv": ((-0.8, 0.8),),
+    "erfcinv": ((0.3, 1.7),),
+    **dict.fromkeys(("gamma", "gammaln", "rgamma", "psi"), (GAMMA,)),
+    **dict.fromkeys(("beta", "betaln", "xlogy", "xlog1py", "rel_entr", "kl_div"), (GAMMA, GAMMA)),
+    "entr": (GAMMA,),
+    "zeta": (2.5, GAMMA),
+    **dict.fromkeys(("gammainc", "gammaincc", "jv", "iv", "ive"), (1.7, BESSEL)),
+    **dict.fromkeys(("j0", "j1", "i0", "i1", "i0e", "i1e"), (BESSEL,)),
+}
+for _name, _domains in SPECIAL.items():
+    _drawn = [k for k, domain in enumerate(_domains) if isinstance(domain, tuple)]
+    case(
+        _name,
+        "special",
+        getattr(xp.special, _name),
+        *(values(4, low=d[0], high=d[1]) if isinstance(d, tuple) else d for d in _domains),
+        wrt=tuple(_drawn),
+    )
+
+
 ELSEWHERE = ("structure", "control")  # families whose gradients have tests of their own
 
 
@@ -383,4 +409,10 @@ def test_cases_reach_each_input_that_has_a_gradient_rule() -> None:
                 if node.op is op:
                     reached |= places
         rules = [op.vjp] if callable(op.vjp) else op.vjp  # one function stands for any number of inputs
-        assert {k for k, rule in enumerate(rules) if rule is not None} <= reached, op.name
+        needed = {k for k, rule in enumerate(rules) if not isinstance(rule, NoDerivative | None)}
+        assert needed <= reached, op.name
+
+
+def test_a_gradient_that_is_not_known_is_refused_with_the_line() -> None:
+    with pytest.raises(TypeError, match=r"gammainc for its operand a is known.*test_gradients\.py"):
+        trace(lambda a: xp.special.gammainc(a, 2.0))(1.5).backward()
