@@ -19,6 +19,10 @@ import numpy as np
 from dagexec.graph import Node, Spec
 
 NUMPY_TYPES = (np.ndarray, np.generic, bool, int, float, complex)
+DTYPES = (
+    "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64",
+    "float16", "float32", "float64", "complex64", "complex128",
+)  # fmt: skip
 STANDARD = {
     "rint": "round",
     "fabs": "abs",
@@ -68,12 +72,11 @@ def library_of(values: Iterable[Any]) -> Library:
 
 
 def spec_of(value: Any) -> Spec:
-    """Shape and dtype of another library's array; TypeError if NumPy has no such dtype."""
+    """Shape and dtype of another library's array; TypeError for a dtype that NumPy has not."""
     name = str(value.dtype).rpartition(".")[2]
-    try:
-        return Spec(tuple(value.shape), np.dtype(name))
-    except TypeError:
-        raise TypeError(f"NumPy has no dtype {value.dtype}, so no graph has") from None
+    if name not in DTYPES:
+        raise TypeError(f"no graph has the dtype {value.dtype}, but only NumPy's own: {', '.join(DTYPES)}")
+    return Spec(tuple(value.shape), np.dtype(name))
 
 
 def dtype_in(xp: Any, dtype: np.dtype[Any]) -> Any:

@@ -39,6 +39,7 @@ from dagexec import (
 from dagexec.array import call
 from dagexec.graph import Graph
 from dagexec.ops import TABLE, special
+from dagexec.ops.special import NoDerivative
 from tests.ops.cases import values
 from tests.ops.test_gradients import CASES, NOT_DIFFERENTIABLE, Case
 from tests.oracle import assert_same, evaluate, leaves_of, traced, weights_like
@@ -168,7 +169,10 @@ MORE: dict[str, list[tuple[Callable[..., Any], tuple[Any, ...]]]] = {
 def differentiable(op: str, arguments: tuple[Any, ...]) -> tuple[int, ...]:
     if not TABLE[op].vjp or op in REFUSES_GRADIENTS:
         return ()
-    return tuple(n for n, x in enumerate(arguments) if np.asarray(x).dtype.kind == "f")
+    rules = TABLE[op].vjp
+    known = [not isinstance(rule, NoDerivative) for rule in rules] if isinstance(rules, tuple) else None
+    floats = [n for n, x in enumerate(arguments) if np.asarray(x).dtype.kind == "f"]
+    return tuple(n for n in floats if known is None or known[n])
 
 
 def all_cases() -> list[Any]:

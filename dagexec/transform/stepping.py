@@ -158,17 +158,23 @@ def _stepwise(
 ) -> tuple[Any, Any]:
     """The loop in Python; within a trace each step is a region."""
     init, specs = carry, None
-    carry = [np.asarray(leaf) if is_number(leaf) else leaf for leaf in init]
+    carry = [np.asarray(leaf) if is_number(leaf) else _copied(leaf) for leaf in init]
     made = {}
     for i in order:
         with scope(f"{step.name or 'step'}[{i}]"):
-            after, made[i] = step(carry, [x[i] for x in arrays])
+            after, ys = step(carry, [_copied(x[i]) for x in arrays])
+        made[i] = [_copied(y) for y in ys]
         if specs is None:
             specs = [spec_at(leaf, "of init") for leaf in _settled(init, after)]
         carry = step.checked(after, specs)
     columns = zip(*[made[i] for i in sorted(made)])
     stacked = [xp.stack([_as_array(y) for y in column]) for column in columns]
     return optree.tree_unflatten(carry_tree, carry), optree.tree_unflatten(step.y_tree, stacked)
+
+
+def _copied(value: Any) -> Any:
+    """A step may assign in place: neither the caller's arrays nor what other steps made may change by it."""
+    return value.copy() if isinstance(value, np.ndarray) else value
 
 
 def _as_array(value: Any) -> Any:

@@ -23,7 +23,7 @@ from dagexec.tracing import trace
 from tests.oracle import leaves_of
 from tests.strategies import axes_of, broadcastable_shapes, shapes
 
-EXAMPLES = 3  # of each op: JAX compiles for each
+EXAMPLES = 2  # of each op: JAX compiles for each
 FLOATS = ("float32", "float64")
 COMPLEX = ("complex64", "complex128")
 INTEGERS = ("int32", "int64", "uint8")
@@ -240,8 +240,7 @@ def moved(params: Any, shape: Any = full) -> Any:
 
 def _new_shape(draw: Any, shape: tuple[int, ...]) -> Any:
     factors = draw(st.permutations([*shape, 1]))
-    cut = draw(st.integers(0, len(factors)))
-    return {"shape": draw(st.sampled_from([(-1,), (*factors[:cut], int(np.prod(factors[cut:])))]))}
+    return {"shape": draw(st.sampled_from([(*factors, -1), (-1, 1, 1, 1)]))}
 
 
 def _wider_shape(draw: Any, shape: tuple[int, ...]) -> Any:
