@@ -14,9 +14,6 @@ in the same way, so gradients have gradients. Where it meets a traced array, a r
 (Recorded(128.), Recorded(448.))
 >>> [node.op.name for node in y.graph.nodes]
 ['input', 'multiply', 'multiply', 'multiply', 'multiply', 'multiply', 'multiply']
-
-To record costs a node, not a shape rule: shape and dtype are those of the value, constants become nodes and
-bytecode offsets become lines once somebody asks.
 """
 
 from __future__ import annotations
@@ -24,10 +21,6 @@ from __future__ import annotations
 import operator
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
-from itertools import count
-from threading import Lock
-from types import CodeType, FrameType
 from typing import Any, cast
 
 import numpy as np
@@ -46,110 +39,10 @@ from dagexec.array import (
     user_line,
 )
 from dagexec.backward import derive, require_float, seed_of
-from dagexec.graph import CONSTANT, INPUT, ITEM, NO_PARAMS, Graph, Node, Op, Spec
+from dagexec.graph import INPUT, ITEM, NO_PARAMS, Graph, Node, Op
+from dagexec.history import NUMBERS, RecordedNode, frozen, held, history, spec_of_value
 from dagexec.ops import TABLE
 from dagexec.pytrees import flatten
-
-NUMBERS = frozenset((int, float, bool, complex))
-CLOCK = count(1)  # numbers nodes in the order in which they are made, which is a topological one
-_resolving = Lock()
-
-
-class RecordedNode(Node):
-    """A node whose value is known. What is seldom asked for is worked out when it is."""
-
-    __slots__ = ("code", "number", "offset", "operands", "value")
-
-    def __init__(
-        self,
-        op: Op,
-        operands: tuple[Any, ...],
-        params: Mapping[str, Any],
-        value: Any,
-        frame: FrameType | None,
-    ) -> None:
-        self.op = op
-        self.operands = operands  # nodes and numbers
-        self.params = params
-        self.value = value
-        self.code = None if frame is None else frame.f_code
-        self.offset = 0 if frame is None else frame.f_lasti
-        self.number = next(CLOCK)
-
-    def __getattr__(self, name: str) -> Any:  # a slot that is not filled yet
-        if name in _DEFAULTS:
-            return _DEFAULTS[name]
-        if name == "spec":
-            value = self.value
-            self.spec = tuple(map(_spec, value)) if value.__class__ is tuple else _spec(value)
-            return self.spec
-        if name == "where":
-            if self.code is not None:
-                return self.code.co_filename, _line(self.code, self.offset)
-            return None
-        if name == "inputs":
-            with _resolving:  # all must see the same nodes
-                try:
-                    return object.__getattribute__(self, name)
-                except AttributeError:
-                    self.inputs = _as_inputs(self.operands)
-            return self.inputs
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
-
-
-_DEFAULTS: dict[str, Any] = {"scope": (), "phase": "forward", "name": "", "grad_of": None}
-
-
-def _spec(value: Any) -> Spec:
-    return Spec(value.shape, value.dtype)
-
-
-@lru_cache(maxsize=4096)
-def _line(code: CodeType, offset: int) -> int:
-    for start, end, line in code.co_lines():
-        if start <= offset < end and line is not None:
-            return line
-    return code.co_firstlineno
-
-
-def _as_inputs(operands: tuple[Any, ...]) -> tuple[Node, ...]:
-    """The nodes of operands: numbers become constants, Python's in the dtype that NumPy's promotion gives."""
-    if not any(operand.__class__ in NUMBERS for operand in operands):
-        return tuple(x if isinstance(x, Node) else _held(x) for x in operands)
-    dtypes: list[Any] = [
-        x.value.dtype if isinstance(x, RecordedNode) else x.dtype
-        for x in operands
-        if x.__class__ not in NUMBERS
-    ]
-    nodes = []
-    for x in operands:
-        if x.__class__ in NUMBERS:
-            try:
-                x = np.asarray(x, np.result_type(*dtypes, cast(float, x)))
-            except OverflowError:  # compared with a number beyond the dtype
-                x = np.asarray(x)
-        nodes.append(x if isinstance(x, Node) else _held(x))
-    return tuple(nodes)
-
-
-def _held(value: Any) -> RecordedNode:
-    """A constant: the value, which nobody else can change."""
-    array = _frozen(value)
-    node = RecordedNode(CONSTANT, (), {"value": np.asarray(array)}, array, None)
-    node.number = 0  # before all that may read it
-    return node
-
-
-def _frozen(value: Any) -> Any:
-    """A number as NumPy's scalar, an array as a read-only copy; TypeError for what is neither."""
-    array = np.array(value)
-    if array.dtype.kind not in "biufc":
-        raise TypeError(
-            f"{type(value).__name__} {value!r:.60} is no number or numeric array ({at(user_line())})"
-        )
-    array.flags.writeable = False
-    return array[()]
-
 
 # --- computing at once ----------------------------------------------------------------------------------
 _kernels: dict[Op, Callable[..., Any]] = {}  # of the ops of the table that have no parameters
@@ -175,7 +68,7 @@ def compute(op: Op, operands: Sequence[Any], params: Mapping[str, Any] = NO_PARA
         elif kind is Array:
             return record(op, operands, params)
         else:
-            node = _held(_own(operand))
+            node = held(_own(operand))
             kept.append(node)
             values.append(node.value)
     try:
@@ -233,7 +126,7 @@ def _tidy(value: Any) -> Any:
 
 def _explained(error: Exception, op: Op, values: Sequence[Any], params: Mapping[str, Any]) -> Exception:
     """The error of a trace in the same place, if the shape rule has one; else NumPy's, placed."""
-    specs = [_spec(np.asarray(value)) for value in values]
+    specs = [spec_of_value(np.asarray(value)) for value in values]
     try:
         op.infer(*specs, **params)
     except (ValueError, TypeError, IndexError) as refused:
@@ -424,21 +317,9 @@ def variable(value: Any, name: str = "") -> Recorded:
     """
     if value.__class__ is Array:
         raise TracingError(f"variable() needs a value, and {value!r} has none ({at(user_line())})")
-    node = RecordedNode(INPUT, (), NO_PARAMS, _frozen(_own(value)), sys._getframe(1))
+    node = RecordedNode(INPUT, (), NO_PARAMS, frozen(_own(value)), sys._getframe(1))
     node.name = str(name)
     return Recorded(node)
-
-
-def history(node: RecordedNode) -> list[Node]:
-    """All that a value was computed from, and the node itself: in the order in which it was computed."""
-    found: set[Any] = {node}
-    waiting = [node]
-    while waiting:
-        for source in waiting.pop().inputs:
-            if source not in found:
-                found.add(source)
-                waiting.append(cast(RecordedNode, source))
-    return sorted(found, key=lambda node: node.number)
 
 
 # --- gradients ------------------------------------------------------------------------------------------
@@ -458,7 +339,7 @@ class _Computing(Trace):
         return node
 
     def constant(self, value: Any) -> Node:
-        return value.node if type(value) is Recorded else _held(value)
+        return value.node if type(value) is Recorded else held(value)
 
 
 def backward(y: Any, wrt: Any, *, cotangent: Any = None) -> Any:

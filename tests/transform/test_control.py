@@ -393,3 +393,14 @@ def test_an_error_in_a_step_names_the_op_and_the_line():
         jit(program)(X)
     assert any("fails" in note and "test_control.py" in note for note in caught.value.__notes__)
     assert any("scan" in note for note in caught.value.__notes__)
+
+
+def test_a_step_that_assigns_in_place_changes_neither_init_nor_earlier_results() -> None:
+    def step(carry, x):
+        carry += x
+        return carry, carry
+
+    init = np.zeros(2)
+    _, ys = dagexec.scan(step, init, np.ones(3))
+    np.testing.assert_array_equal(ys, [[1, 1], [2, 2], [3, 3]])
+    np.testing.assert_array_equal(init, [0, 0])
