@@ -162,10 +162,13 @@ class Adaptive:
 
 
 class _Knocking:
-    """A thread that asks for the interpreter's lock, and counts how often it has got it."""
+    """A thread that asks for the interpreter's lock, so often and no longer, and notes when it has got it.
+
+    It ends by itself, so that none is left where an interrupt keeps anybody from ending it.
+    """
 
     def __init__(self) -> None:
-        self.since = perf_counter()
+        self.since = self.latest = perf_counter()
         self.answered = 0
         self._over = False
         self._thread = Thread(target=self._knock, name="dagexec knocking", daemon=True)
@@ -173,12 +176,12 @@ class _Knocking:
 
     def is_let_in(self) -> bool:
         """Has it got the lock often enough, and soon enough, to say that it is free?"""
-        answered = self.answered
-        return answered >= KNOCKS and answered * PATIENCE >= KNOCKS * (perf_counter() - self.since)
+        return self.answered >= KNOCKS and self.latest - self.since <= PATIENCE
 
     def _knock(self) -> None:
-        while not self._over:
+        while self.answered < KNOCKS and not self._over:
             sleep(PAUSE)
+            self.latest = perf_counter()
             self.answered += 1
 
     def end(self) -> None:
