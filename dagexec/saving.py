@@ -45,8 +45,7 @@ def save(graph: Graph, path: str | PathLike[str]) -> None:
     format cannot hold: a node that calls a plain Python function, a structure of a class of one's own.
     Needs the package safetensors (the extra `save`).
     """
-    from safetensors.numpy import save as packed
-
+    packed = _safetensors().numpy.save
     tensors: dict[str, np.ndarray[Any, Any]] = {}
     document = {"format": FORMAT, "version": VERSION, "graph": _Writer(tensors).graph(graph)}
     data = packed(tensors, {"dagexec": json.dumps(document, allow_nan=False)})
@@ -60,16 +59,15 @@ def load(path: str | PathLike[str]) -> Graph:
     Raises OSError if there is no such file, ValueError if it is damaged, of another format, or of a later
     version than this one. Nothing in the file is run; shapes and dtypes are inferred again and compared.
     """
-    from safetensors import SafetensorError, safe_open
-
+    safetensors = _safetensors()
     name = fspath(path)
     with open(name, "rb"):  # an OSError that says what is wrong
         pass
     try:
-        with safe_open(name, framework="numpy") as file:
+        with safetensors.safe_open(name, framework="numpy") as file:
             text = (file.metadata() or {}).get("dagexec")
             tensors = {key: file.get_tensor(key) for key in file.keys()} if text is not None else {}  # noqa: SIM118
-    except SafetensorError as error:
+    except safetensors.SafetensorError as error:
         raise ValueError(f"{name} is no safetensors file, or is damaged: {error}") from None
     if text is None:
         raise ValueError(f"{name} holds tensors, but no dagexec graph")
@@ -80,6 +78,17 @@ def load(path: str | PathLike[str]) -> Graph:
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
         said = f"no {error.args[0]!r}" if isinstance(error, KeyError) and error.args else str(error)
         raise ValueError(f"{name} holds no graph that can be read: {said}") from error
+
+
+def _safetensors() -> Any:
+    """The package, which is an extra."""
+    try:
+        import safetensors.numpy
+    except ImportError:
+        raise ImportError(
+            "saved graphs are safetensors files, and that package is not installed: pip install 'dagexec[save]'"
+        ) from None
+    return safetensors
 
 
 def _read(document: Any, tensors: dict[str, Any]) -> Graph:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,6 +116,14 @@ def test_what_cannot_be_saved_says_so_and_leaves_no_file(graph, said, tmp_path):
     with pytest.raises(TypeError, match=said):
         graph().save(tmp_path / "g.safetensors")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_safetensors_the_error_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
+    graph = dagexec.trace(lambda x: x)(1.0)
+    for use in (graph.save, dagexec.load):
+        with pytest.raises(ImportError, match=r"pip install 'dagexec\[save\]'"):
+            use(tmp_path / "g.safetensors")
 
 
 # --- bad files --------------------------------------------------------------------------------------------
