@@ -86,7 +86,7 @@ def _safetensors() -> Any:
         import safetensors.numpy
     except ImportError:
         raise ImportError(
-            "saved graphs are safetensors files, and that package is not installed: pip install 'dagexec[save]'"
+            "saved graphs are safetensors files, which need a package: pip install 'dagexec[save]'"
         ) from None
     return safetensors
 
