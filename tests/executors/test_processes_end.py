@@ -240,7 +240,7 @@ def test_a_forked_child_has_workers_of_its_own_and_leaves_its_parents(tmp_path):
 INTERRUPTED = """
 def nap():
     if not os.path.exists("rested"):
-        print(os.getpid(), flush=True)
+        os.write(1, f"{os.getpid()}\\n".encode())  # at once: two workers write
         time.sleep(300)
     return "rested"
 
