@@ -257,6 +257,7 @@ class Array:
     """
 
     __slots__ = ("node",)
+    at_once = staticmethod(record)  # what an op on it does
 
     def __init__(self, node: Node) -> None:
         self.node = node

@@ -56,10 +56,11 @@ def derive(
         if node in active:
             cotangents.setdefault(node, []).append(_fit(seed, node.spec))
     targets = set(wrt)
-    for node in reversed(nodes):
-        if node not in cotangents:
-            continue
-        with _backward_of(trace, node):
+    with _labels_restored(trace):
+        for node in reversed(nodes):
+            if node not in cotangents:
+                continue
+            _label(trace, node)
             if node in targets:
                 cotangents[node] = [_total(cotangents[node])]
                 continue
@@ -70,7 +71,7 @@ def derive(
                 continue
             g = _totals(node.spec, parts) if isinstance(node.spec, tuple) else _total(parts)
             _apply_rules(trace, node, g, active, cotangents)
-    return [_gradient(trace, node, cotangents) for node in wrt]
+        return [_gradient(trace, node, cotangents) for node in wrt]
 
 
 def _depending_on(wrt: Sequence[Node], nodes: Sequence[Node]) -> set[Node]:
@@ -85,14 +86,17 @@ def _depending_on(wrt: Sequence[Node], nodes: Sequence[Node]) -> set[Node]:
 
 
 @contextmanager
-def _backward_of(trace: Trace, node: Node) -> Iterator[None]:
-    """Label what is recorded as belonging to the gradient of `node`."""
+def _labels_restored(trace: Trace) -> Iterator[None]:
     outer = trace.scope, trace.phase, trace.grad_of, trace.where
-    trace.scope, trace.phase, trace.grad_of, trace.where = node.scope, "backward", node, node.where
     try:
         yield
     finally:
         trace.scope, trace.phase, trace.grad_of, trace.where = outer
+
+
+def _label(trace: Trace, node: Node) -> None:
+    """Label what is recorded from now on as belonging to the gradient of `node`."""
+    trace.scope, trace.phase, trace.grad_of, trace.where = node.scope, "backward", node, node.where
 
 
 class _Results(Sequence[Array]):
@@ -177,9 +181,9 @@ def _totals(specs: tuple[Spec, ...], parts: list[Cotangent]) -> tuple[Any, ...]:
 def _gradient(trace: Trace, node: Node, cotangents: dict[Node, list[Cotangent]]) -> Array:
     if node in cotangents:
         return cotangents[node][0]  # type: ignore[no-any-return]
-    with _backward_of(trace, node):
-        zero = Array(trace.constant(np.zeros((), node.spec.dtype)))
-        return xp.broadcast_to(zero, node.spec.shape) if node.spec.shape else zero
+    _label(trace, node)
+    zero = Array(trace.constant(np.zeros((), node.spec.dtype)))
+    return xp.broadcast_to(zero, node.spec.shape) if node.spec.shape else zero
 
 
 def require_float(spec: Spec, name: str) -> None:

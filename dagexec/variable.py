@@ -150,27 +150,39 @@ _OF_FLOATS: dict[str, Callable[..., Any]] = {
 
 # --- the arrays -----------------------------------------------------------------------------------------
 def _operator(name: str) -> tuple[Callable[[Recorded, Any], Any], Callable[[Recorded, Any], Any]]:
+    """An operator and its reflection; of floats they take a short way, on which nothing can fail."""
     op = TABLE[name]
-    of_floats = _OF_FLOATS.get(name, op.kernel(np))
-    floats = _FLOATS if name in _OF_FLOATS else frozenset()
+    of_floats = _OF_FLOATS.get(name)
 
     def forward(self: Recorded, other: Any) -> Any:
-        if other.__class__ is Recorded:
-            right = other.node
-            b = right.value
-        else:
-            right = b = other
         left = self.node
-        if left.value.__class__ is np.float64 and b.__class__ in floats:
-            frame = sys._getframe(1)  # the short way, where nothing can fail
+        right = other.node if other.__class__ is Recorded else other
+        b = right.value if right is not other else other
+        if of_floats and left.value.__class__ is np.float64 and (b.__class__ in _FLOATS or _is_exact(b)):
+            frame = sys._getframe(1)
             if not IN_LIBRARY[frame.f_code.co_filename]:
                 return Recorded(RecordedNode(op, (left, right), NO_PARAMS, of_floats(left.value, b), frame))
         return compute(op, (self, other)) if isinstance(other, _OPERANDS) else NotImplemented
 
     def reflected(self: Recorded, other: Any) -> Any:
+        right = self.node
+        if (
+            of_floats
+            and right.value.__class__ is np.float64
+            and (other.__class__ is float or _is_exact(other))
+        ):
+            frame = sys._getframe(1)
+            if not IN_LIBRARY[frame.f_code.co_filename]:
+                value = of_floats(other, right.value)
+                return Recorded(RecordedNode(op, (other, right), NO_PARAMS, value, frame))
         return compute(op, (other, self)) if isinstance(other, _OPERANDS) else NotImplemented
 
     return forward, reflected
+
+
+def _is_exact(number: Any) -> bool:
+    """Whether it is an integer that is a float as well."""
+    return number.__class__ is int and -(2**53) <= number <= 2**53
 
 
 def _prefix(name: str) -> Callable[[Recorded], Any]:

@@ -7,6 +7,7 @@ functions with the array as first argument.
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, NoReturn
@@ -15,10 +16,12 @@ import numpy as np
 import optree
 
 from dagexec.array import Array, at, naming_the_line, shape_of, user_line
+from dagexec.ops import TABLE
 from dagexec.ops.table import normalize_axes
 from dagexec.xp import composed, registry
 from dagexec.xp.assigning import assign, store
-from dagexec.xp.computing import astype, clip
+from dagexec.xp.computing import FUNCTIONS, astype, clip
+from dagexec.xp.computing import pow as power
 from dagexec.xp.moving import index_with, permute_dims
 from dagexec.xp.numpy_functions import OF_VALUES
 from dagexec.xp.numpy_functions.rearranging import flatten
@@ -26,7 +29,7 @@ from dagexec.xp.numpy_functions.rearranging import reshape as reshaped
 from dagexec.xp.numpy_functions.statistics import sort
 from dagexec.xp.registry import NUMPY_FUNCTIONS, OUT_POSITION, REFUSED
 from dagexec.xp.standard import VERSIONS
-from dagexec.xp.ufuncs import array_ufunc
+from dagexec.xp.ufuncs import ROWS, array_ufunc
 
 METHODS: dict[str, Callable[..., Any]] = {
     name: getattr(np, name)
@@ -194,6 +197,9 @@ def connect(namespace: Mapping[str, Any]) -> None:
     for theirs, function in ours.items():
         if theirs not in NUMPY_FUNCTIONS:  # what is written for NumPy's arguments goes first
             registry.connect(theirs, function)
+    for theirs, function in NUMPY_FUNCTIONS.items():
+        if isinstance(theirs, np.ufunc) and FUNCTIONS.get(function.__name__) is inspect.unwrap(function):
+            ROWS[theirs] = TABLE[function.__name__]
     for name, function in OWN_METHODS.items():
         setattr(Array, name, naming_the_line(function, _NAMES.get(name, name)))
     for name, function in METHODS.items():
@@ -202,7 +208,7 @@ def connect(namespace: Mapping[str, Any]) -> None:
         setattr(Array, name, property(function))
     for name, protocol in (("__array_ufunc__", array_ufunc), ("__array_function__", _array_function)):
         setattr(Array, name, protocol)
-    setattr(Array, "__pow__", namespace["pow"])  # noqa: B010
+    setattr(Array, "__pow__", power)  # noqa: B010
     for name, counterpart in (("mT", "matrix_transpose"), ("real", "real"), ("imag", "imag")):
         setattr(Array, name, property(namespace[counterpart]))
 

@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 
 from dagexec.array import LIBRARIES, Array, at, placed, shape_of, user_line
+from dagexec.graph import Op
 from dagexec.ops.table import normalize_axes, one_axis
 from dagexec.xp import special
 from dagexec.xp.assigning import added_at, assigned, rebind, store
 from dagexec.xp.registry import NUMPY_FUNCTIONS, REFUSED, implements
 
+ROWS: dict[np.ufunc, Op] = {}  # those that are a row of the op table and nothing more
 # Reductions that are one op, by NumPy's function.
 REDUCTIONS: dict[np.ufunc, Any] = {
     np.add: np.sum,
@@ -42,14 +44,17 @@ _INPLACE_FIRST, _INPLACE_LAST = 13, 25  # the arguments of BINARY_OP that stand 
 
 def array_ufunc(self: Array, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
     """Carry out what NumPy was asked to do: `Array.__array_ufunc__`."""
+    plain = method == "__call__" and not kwargs
+    if plain and (row := ROWS.get(ufunc)) is not None:
+        return self.at_once(row, inputs)
     ours = NUMPY_FUNCTIONS.get(ufunc)
-    if ours is not None and method == "__call__" and not kwargs:
+    if ours is not None and plain:
         return ours(*inputs)
     library = "np." if getattr(np, ufunc.__name__, None) is ufunc else ""
     name = library + ufunc.__name__ + ("" if method == "__call__" else f".{method}")
     if ours is None:
         ours = special.of_scipy(ufunc)
-        if ours is not None and method == "__call__" and not kwargs:
+        if ours is not None and plain:
             return ours(*inputs)
         why = REFUSED.get(ufunc, "no op computes it; dagexec.xp lists what can be traced")
         raise TypeError(f"{name} can't be traced: {why} ({at(user_line())})")
