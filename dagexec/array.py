@@ -71,6 +71,15 @@ class Trace:
         self.nodes.append(node)
         return node
 
+    @contextmanager
+    def labels_kept(self) -> Iterator[None]:
+        """What is changed of the labels within is as it was afterwards."""
+        outer = self.scope, self.phase, self.grad_of, self.where
+        try:
+            yield
+        finally:
+            self.scope, self.phase, self.grad_of, self.where = outer
+
     def constant(self, value: Any) -> Node:
         """A node that holds an array; equal scalars share one."""
         array = np.asarray(value)
@@ -232,10 +241,10 @@ def _operator(name: str) -> tuple[Callable[[Array, Any], Array], Callable[[Array
     op = TABLE[name]
 
     def forward(self: Array, other: Any) -> Array:
-        return cast(Array, record(op, (self, other))) if _is_operand(other) else NotImplemented
+        return cast(Array, self.at_once(op, (self, other))) if _is_operand(other) else NotImplemented
 
     def reflected(self: Array, other: Any) -> Array:
-        return cast(Array, record(op, (other, self))) if _is_operand(other) else NotImplemented
+        return cast(Array, self.at_once(op, (other, self))) if _is_operand(other) else NotImplemented
 
     return forward, reflected
 
@@ -246,7 +255,7 @@ def _is_operand(value: Any) -> bool:
 
 def _prefix(name: str) -> Callable[[Array], Array]:
     op = TABLE[name]
-    return lambda self: cast(Array, record(op, (self,)))
+    return lambda self: cast(Array, self.at_once(op, (self,)))
 
 
 class Array:
@@ -319,13 +328,12 @@ class Array:
     __abs__, __invert__ = _prefix("abs"), _prefix("bitwise_invert")
     __hash__ = None  # type: ignore[assignment]
 
-    def __rpow__(self, other: Any) -> Array:
-        return cast(Array, record(TABLE["pow"], (other, self)))
+    __rpow__ = _operator("pow")[1]
 
     def __iter__(self) -> Iterator[Array]:
         if not self.shape:
             raise TypeError(f"iteration over a 0-d array ({at(user_line())})")
-        return iter(record(TABLE["unstack"], (self,), {"axis": 0}))
+        return iter(self.at_once(TABLE["unstack"], (self,), {"axis": 0}))
 
     def __len__(self) -> int:
         if not self.shape:

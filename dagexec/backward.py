@@ -24,8 +24,7 @@ The idea is Linnainmaa's (1970); the form, a table from ops to array code, is th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -56,7 +55,7 @@ def derive(
         if node in active:
             cotangents.setdefault(node, []).append(_fit(seed, node.spec))
     targets = set(wrt)
-    with _labels_restored(trace):
+    with trace.labels_kept():
         for node in reversed(nodes):
             if node not in cotangents:
                 continue
@@ -83,15 +82,6 @@ def _depending_on(wrt: Sequence[Node], nodes: Sequence[Node]) -> set[Node]:
             if any(spec.dtype.kind in "fc" for spec in specs):
                 active.add(node)
     return active
-
-
-@contextmanager
-def _labels_restored(trace: Trace) -> Iterator[None]:
-    outer = trace.scope, trace.phase, trace.grad_of, trace.where
-    try:
-        yield
-    finally:
-        trace.scope, trace.phase, trace.grad_of, trace.where = outer
 
 
 def _label(trace: Trace, node: Node) -> None:
@@ -182,8 +172,7 @@ def _gradient(trace: Trace, node: Node, cotangents: dict[Node, list[Cotangent]])
     if node in cotangents:
         return cotangents[node][0]  # type: ignore[no-any-return]
     _label(trace, node)
-    zero = Array(trace.constant(np.zeros((), node.spec.dtype)))
-    return xp.broadcast_to(zero, node.spec.shape) if node.spec.shape else zero
+    return xp.zeros(node.spec.shape, dtype=node.spec.dtype)  # type: ignore[no-any-return]
 
 
 def require_float(spec: Spec, name: str) -> None:

@@ -94,6 +94,8 @@ class Op:
     that `batched` marks have a first axis more, of length `size`, and so have the results (one without it
     is the same for all); `again` applies the op itself.
     Without a rule that of the family holds (ops/batched.py), else the op is applied to one after the other.
+    `into(inputs, out, **params)` gives the NumPy calls that write the result to an array `out`, as pairs of a
+    function and its arguments; without it, or where there are none, the kernel's result is copied there.
     `cost(out, *specs, **params)` estimates the number of arithmetic operations.
     """
 
@@ -103,6 +105,7 @@ class Op:
     vjp: tuple[Callable[..., Any] | None, ...] | Callable[..., Any] = ()
     batch: Callable[..., Any] | None = None
     cost: Callable[..., float] = _one_an_element
+    into: Callable[..., Any] | None = None
     family: str = "elementwise"
     onnx: str | None = None
     doc: str = ""

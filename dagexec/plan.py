@@ -27,7 +27,7 @@ million of them are planned in a second, and `plan.graph` is there once somebody
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from operator import itemgetter
 from typing import Any
@@ -73,6 +73,7 @@ class Plan:
     members: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     costs: list[float] | None = None
     priority: Mapping[int, float] = field(default_factory=dict)
+    is_of_kernels: bool = False  # are the functions those of the op table, for NumPy's arrays?
 
     def __repr__(self) -> str:
         return f"<Plan: {len(self.tasks)} tasks>"
@@ -255,7 +256,9 @@ def plan(graph: Graph, library: Library = NUMPY) -> Plan:
         if node.op is CONSTANT
     }
     inputs = tuple([number_of[node] for node in graph.inputs])
-    return lay_out(functions, sources, outputs, constants=constants, inputs=inputs, origin=graph)
+    found = lay_out(functions, sources, outputs, constants=constants, inputs=inputs, origin=graph)
+    known = library is NUMPY and not found.has_python
+    return replace(found, is_of_kernels=True) if known else found
 
 
 @collector_paused()

@@ -4,8 +4,7 @@
 run as code. What JSON does not have is written as an object with one key, which says what it is:
 `{"tuple": [0, 1]}`, `{"slice": [0, null, 2]}`, `{"dtype": "float32"}`, `{"graph": {...}}` and so on.
 
-The format of the file is safetensors' (https://github.com/huggingface/safetensors); its tensors are named by
-the order in which the graph needs them.
+The tensors are named by the order in which the graph needs them.
 
 >>> import numpy as np, dagexec, tempfile
 >>> graph = dagexec.trace(lambda x: np.sum(x[1:] * np.arange(3.0)))(np.ones(4))
@@ -18,7 +17,6 @@ the order in which the graph needs them.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from os import PathLike, fspath
 from typing import Any
@@ -26,8 +24,8 @@ from typing import Any
 import numpy as np
 import optree
 
+from dagexec import tensorfile
 from dagexec.array import at
-from dagexec.files import written_whole
 from dagexec.graph import CONSTANT, INPUT, NO_PARAMS, PHASES, Graph, Node, Spec, method_of
 from dagexec.ops import TABLE
 from dagexec.pytrees import flatten
@@ -45,12 +43,10 @@ def save(graph: Graph, path: str | PathLike[str]) -> None:
     format cannot hold: a node that calls a plain Python function, a structure of a class of one's own.
     Needs the package safetensors (the extra `save`).
     """
-    packed = _safetensors().numpy.save
+    tensorfile.require_safetensors()
     tensors: dict[str, np.ndarray[Any, Any]] = {}
     document = {"format": FORMAT, "version": VERSION, "graph": _Writer(tensors).graph(graph)}
-    data = packed(tensors, {"dagexec": json.dumps(document, allow_nan=False)})
-    with written_whole(path, "wb") as file:
-        file.write(data)
+    tensorfile.write(path, tensors, document)
 
 
 def load(path: str | PathLike[str]) -> Graph:
@@ -59,36 +55,15 @@ def load(path: str | PathLike[str]) -> Graph:
     Raises OSError if there is no such file, ValueError if it is damaged, of another format, or of a later
     version than this one. Nothing in the file is run; shapes and dtypes are inferred again and compared.
     """
-    safetensors = _safetensors()
+    document, tensors = tensorfile.read(path, "graph")
     name = fspath(path)
-    with open(name, "rb"):  # an OSError that says what is wrong
-        pass
     try:
-        with safetensors.safe_open(name, framework="numpy") as file:
-            text = (file.metadata() or {}).get("dagexec")
-            tensors = {key: file.get_tensor(key) for key in file.keys()} if text is not None else {}  # noqa: SIM118
-    except safetensors.SafetensorError as error:
-        raise ValueError(f"{name} is no safetensors file, or is damaged: {error}") from None
-    if text is None:
-        raise ValueError(f"{name} holds tensors, but no dagexec graph")
-    try:
-        return _read(json.loads(text), tensors)
+        return _read(document, tensors)
     except RecursionError:
         raise ValueError(f"{name} is damaged: nested too deeply") from None
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError) as error:
         said = f"no {error.args[0]!r}" if isinstance(error, KeyError) and error.args else str(error)
         raise ValueError(f"{name} holds no graph that can be read: {said}") from error
-
-
-def _safetensors() -> Any:
-    """The package, which is an extra."""
-    try:
-        import safetensors.numpy
-    except ImportError:
-        raise ImportError(
-            "saved graphs are safetensors files, which need a package: pip install 'dagexec[save]'"
-        ) from None
-    return safetensors
 
 
 def _read(document: Any, tensors: dict[str, Any]) -> Graph:

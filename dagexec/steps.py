@@ -43,6 +43,14 @@ def steps_of(plan: Plan, tasks: Sequence[int], needed: bytearray) -> list[Step]:
     return steps
 
 
+def all_steps(plan: Plan) -> list[Step]:
+    """The steps of a serial run of the plan."""
+    needed = bytearray(len(plan.functions))
+    for slot, _ in plan.outputs:
+        needed[slot] = True
+    return steps_of(plan, plan.tasks, needed)
+
+
 def compute(plan: Plan, steps: Iterable[Step], values: Any, stop: Sequence[BaseException]) -> None:
     """Run steps in their order on `values`, a list or a dict by slot, until `stop` holds an exception."""
     task = -1

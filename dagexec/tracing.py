@@ -148,13 +148,10 @@ def scope(name: str, *, phase: str | None = None) -> Iterator[None]:
     if trace is None:
         yield
         return
-    outer = trace.scope, trace.phase
-    trace.scope = (*trace.scope, str(name))
-    trace.phase = phase or trace.phase
-    try:
+    with trace.labels_kept():
+        trace.scope = (*trace.scope, str(name))
+        trace.phase = phase or trace.phase
         yield
-    finally:
-        trace.scope, trace.phase = outer
 
 
 def block(fn: F) -> F:

@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import operator
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -152,13 +152,13 @@ _OF_FLOATS: dict[str, Callable[..., Any]] = {
 def _operator(name: str) -> tuple[Callable[[Recorded, Any], Any], Callable[[Recorded, Any], Any]]:
     """An operator and its reflection; of floats they take a short way, on which nothing can fail."""
     op = TABLE[name]
-    of_floats = _OF_FLOATS.get(name)
+    of_floats = _OF_FLOATS[name]
 
     def forward(self: Recorded, other: Any) -> Any:
         left = self.node
         right = other.node if other.__class__ is Recorded else other
         b = right.value if right is not other else other
-        if of_floats and left.value.__class__ is np.float64 and (b.__class__ in _FLOATS or _is_exact(b)):
+        if left.value.__class__ is np.float64 and (b.__class__ in _FLOATS or _is_exact(b)):
             frame = sys._getframe(1)
             if not IN_LIBRARY[frame.f_code.co_filename]:
                 return Recorded(RecordedNode(op, (left, right), NO_PARAMS, of_floats(left.value, b), frame))
@@ -166,11 +166,7 @@ def _operator(name: str) -> tuple[Callable[[Recorded, Any], Any], Callable[[Reco
 
     def reflected(self: Recorded, other: Any) -> Any:
         right = self.node
-        if (
-            of_floats
-            and right.value.__class__ is np.float64
-            and (other.__class__ is float or _is_exact(other))
-        ):
+        if right.value.__class__ is np.float64 and (other.__class__ is float or _is_exact(other)):
             frame = sys._getframe(1)
             if not IN_LIBRARY[frame.f_code.co_filename]:
                 value = of_floats(other, right.value)
@@ -183,11 +179,6 @@ def _operator(name: str) -> tuple[Callable[[Recorded, Any], Any], Callable[[Reco
 def _is_exact(number: Any) -> bool:
     """Whether it is an integer that is a float as well."""
     return number.__class__ is int and -(2**53) <= number <= 2**53
-
-
-def _prefix(name: str) -> Callable[[Recorded], Any]:
-    op = TABLE[name]
-    return lambda self: compute(op, (self,))
 
 
 _OPERANDS = (Array, int, float, complex, np.ndarray, np.generic, list, tuple)
@@ -232,11 +223,6 @@ class Recorded(Array):
         """
         nodes = history(self.node)
         return Graph(nodes, [node for node in nodes if node.op is INPUT], [self.node], name="history")
-
-    def __iter__(self) -> Iterator[Any]:
-        if not self.shape:
-            raise TypeError(f"iteration over a 0-d array ({at(user_line())})")
-        return iter(compute(TABLE["unstack"], (self,), {"axis": 0}))
 
     def __repr__(self) -> str:
         value = np.asarray(self.node.value)
@@ -298,22 +284,8 @@ class Recorded(Array):
     __sub__, __rsub__ = _operator("subtract")
     __mul__, __rmul__ = _operator("multiply")
     __truediv__, __rtruediv__ = _operator("divide")
-    __floordiv__, __rfloordiv__ = _operator("floor_divide")
-    __mod__, __rmod__ = _operator("remainder")
-    __matmul__, __rmatmul__ = _operator("matmul")
-    __and__, __rand__ = _operator("bitwise_and")
-    __or__, __ror__ = _operator("bitwise_or")
-    __xor__, __rxor__ = _operator("bitwise_xor")
-    __lshift__, __rlshift__ = _operator("bitwise_left_shift")
-    __rshift__, __rrshift__ = _operator("bitwise_right_shift")
     __lt__, __gt__ = _operator("less")[0], _operator("greater")[0]
     __le__, __ge__ = _operator("less_equal")[0], _operator("greater_equal")[0]
-    __eq__ = _operator("equal")[0]
-    __ne__ = _operator("not_equal")[0]
-    __neg__, __pos__ = _prefix("negative"), _prefix("positive")
-    __abs__, __invert__ = _prefix("abs"), _prefix("bitwise_invert")
-    __rpow__ = _operator("pow")[1]
-    __hash__ = None
 
 
 def variable(value: Any, name: str = "") -> Recorded:

@@ -22,9 +22,10 @@ import cloudpickle
 
 from dagexec.events import Events
 from dagexec.executors.processes import Processes
-from dagexec.executors.serial import Recording, all_steps, run_steps
+from dagexec.executors.serial import Recording, run_steps
 from dagexec.executors.threads import Threads
 from dagexec.plan import Plan, longest_paths
+from dagexec.steps import all_steps
 
 # Shorter tasks lose more by two threads' taking turns at the interpreter than they gain.
 WORTH_SHARING = 8e-6

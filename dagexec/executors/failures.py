@@ -172,7 +172,7 @@ def _with_functions(plan: Plan, make: Callable[[Function, int], Function]) -> Pl
     functions = [
         None if function is None else make(function, task) for task, function in enumerate(plan.functions)
     ]
-    return replace(plan, functions=functions)
+    return replace(plan, functions=functions, is_of_kernels=False)
 
 
 def retrying(plan: Plan, retries: Callable[[int], int]) -> Plan:

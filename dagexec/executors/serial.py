@@ -1,53 +1,85 @@
-"""One task after another in the caller's thread, in the order of the graph; steps.py has the loop."""
+"""One task after another in the caller's thread, in the order of the graph.
+
+steps.py has the loop for any plan, program.py what becomes of a plan of array operations that is run often.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from threading import Lock
+from typing import Any, TypeVar
 
 from dagexec.events import Events
+from dagexec.executors.observing import observed
+from dagexec.executors.program import Program, program_of
 from dagexec.plan import Plan
 from dagexec.schedule import Schedule
-from dagexec.steps import Step, compute, steps_of
+from dagexec.steps import Step, all_steps, compute
+
+T = TypeVar("T")
+
+OBSERVED = 2  # the run that shows how values lie in memory; a single run has nothing to gain
 
 
 class Serial:
-    """Runs a plan in the caller's thread."""
+    """Runs a plan in the caller's thread.
+
+    A plan of array operations is run step by step at first; the second run also notes how its values lie in
+    memory, and from the third on it is the program made from that, if there can be one.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
+        self.program: Program | None = None
         self._steps = all_steps(plan)
+        self._runs = 0
+        self._alone = Lock()  # a program is run by one thread at a time; others go without
 
     def __call__(self, values: list[Any], log: Events | None, stop: list[BaseException]) -> list[Any]:
         """Run on `values`, which hold the arguments and constants; the results, in the plan's order."""
-        if log is None:
+        if log is not None:
+            Recording(self.plan, log).run_steps(self._steps, values, stop)
+        elif not (self.plan.is_of_kernels and self._alone.acquire(blocking=False)):
             run_steps(self.plan, self._steps, values, stop)
         else:
-            Recording(self.plan, log).run_steps(self._steps, values, stop)
+            try:
+                return self._by_program(values, stop)
+            finally:
+                self._alone.release()
+        return self.plan.results(values)
+
+    def _by_program(self, values: list[Any], stop: list[BaseException]) -> list[Any]:
+        self._runs += 1
+        arguments = [values[slot] for slot in self.plan.inputs]
+        if self.program is not None and self.program.fits(arguments):
+            return unless_stopped(stop, self.program, arguments)
+        if self._runs != OBSERVED:
+            run_steps(self.plan, self._steps, values, stop)
+            return self.plan.results(values)
+        seen = unless_stopped(stop, observed, self.plan, self._steps, values)
+        self.program = None if seen is None else program_of(self.plan, seen)
         return self.plan.results(values)
 
     def close(self) -> None:
         """Nothing is held between runs."""
 
 
-def all_steps(plan: Plan) -> list[Step]:
-    """The steps of a serial run of the plan."""
-    needed = bytearray(len(plan.functions))
-    for slot, _ in plan.outputs:
-        needed[slot] = True
-    return steps_of(plan, plan.tasks, needed)
-
-
-def run_steps(plan: Plan, steps: Iterable[Step], values: list[Any], stop: list[BaseException]) -> None:
-    """Run steps in their order, until `stop` holds an exception, which is raised then."""
+def unless_stopped(stop: list[BaseException], function: Callable[..., T], *arguments: Any) -> T:
+    """What a function of `arguments` and `stop` gives; what has come into `stop` is raised instead."""
     try:
-        compute(plan, steps, values, stop)
+        result = function(*arguments, stop)
     except BaseException as error:
         if stop:  # cancelled meanwhile
             raise stop[0] from error
         raise
     if stop:
         raise stop[0]
+    return result
+
+
+def run_steps(plan: Plan, steps: Iterable[Step], values: list[Any], stop: list[BaseException]) -> None:
+    """Run steps in their order, until `stop` holds an exception, which is raised then."""
+    unless_stopped(stop, compute, plan, steps, values)
 
 
 class Recording:

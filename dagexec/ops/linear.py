@@ -30,7 +30,7 @@ def _matmul_spec(a: Spec, b: Spec) -> Spec:
     batch = broadcast_shapes(a.shape[:-2], b.shape[:-2])
     rows = a.shape[-2:-1] if a.ndim > 1 else ()
     columns = b.shape[-1:] if b.ndim > 1 else ()
-    return Spec(batch + rows + columns, ufunc_dtype("matmul", a.dtype, b.dtype))
+    return Spec(batch + rows + columns, ufunc_dtype(np.matmul, a.dtype, b.dtype))
 
 
 def _as_matrices(xp: Any, g: Any, a: Any, b: Any) -> tuple[Any, Any, Any]:
@@ -77,6 +77,7 @@ declare(
         (_matmul_vjp_a, _matmul_vjp_b),
         _matmul_batch,
         cost=lambda out, a, b: 2.0 * out.size * a.shape[-1],
+        into=lambda inputs, out: [(np.matmul, (*inputs, out))],
         family="linear",
         onnx="MatMul",
         doc="matrix product over the last two axes, batched over the others",

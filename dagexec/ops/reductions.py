@@ -48,6 +48,7 @@ def _reduction(
     empty: bool = True,
     onnx: str | None = None,
     batch: Callable[..., Any] | None = None,
+    into: Callable[..., Any] | None = None,
 ) -> Op:
     def infer(x: Spec, axis: Axes, keepdims: bool, **params: Any) -> Spec:
         if not empty and _elements(x, axis) == 0:
@@ -65,6 +66,7 @@ def _reduction(
             () if vjp is None else (vjp,),
             batch,
             cost=lambda out, x, **params: cost * x.size,
+            into=into,
             family="reduction",
             onnx=onnx,
             doc=doc,
@@ -162,15 +164,49 @@ def _same(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return dtype
 
 
-_reduction("sum", accumulated_dtype, _sum_vjp, "sum of the elements", onnx="ReduceSum")
-_reduction("mean", _mean_dtype, _mean_vjp, "arithmetic mean", onnx="ReduceMean")
-_reduction("prod", accumulated_dtype, _prod_vjp, "product of the elements", onnx="ReduceProd")
-_reduction("max", _same, _extremum_vjp, "largest element", empty=False, onnx="ReduceMax")
-_reduction("min", _same, _extremum_vjp, "smallest element", empty=False, onnx="ReduceMin")
+def _folding(ufunc: np.ufunc) -> Callable[..., Any]:
+    """Write what the ufunc makes of all elements: NumPy's own function calls this after some Python."""
+    return lambda inputs, out, axis, keepdims: [(ufunc.reduce, (*inputs, axis, None, out, keepdims))]
+
+
+def _mean_into(inputs: Any, out: Any, axis: Axes, keepdims: bool) -> Any:
+    if inputs[0].dtype.char not in "fdFD":
+        return []
+    total = (np.add.reduce, (*inputs, axis, None, out, keepdims))
+    return [total, (np.true_divide, (out, np.int64(_elements(inputs[0], axis)), out))]
+
+
+_reduction(
+    "sum",
+    accumulated_dtype,
+    _sum_vjp,
+    "sum of the elements",
+    onnx="ReduceSum",
+    into=_folding(np.add),
+)
+_reduction("mean", _mean_dtype, _mean_vjp, "arithmetic mean", onnx="ReduceMean", into=_mean_into)
+_reduction(
+    "prod",
+    accumulated_dtype,
+    _prod_vjp,
+    "product of the elements",
+    onnx="ReduceProd",
+    into=_folding(np.multiply),
+)
+for _name, _doc, _ufunc in (("max", "largest", np.maximum), ("min", "smallest", np.minimum)):
+    _reduction(
+        _name,
+        _same,
+        _extremum_vjp,
+        f"{_doc} element",
+        empty=False,
+        onnx=f"Reduce{_name.title()}",
+        into=_folding(_ufunc),
+    )
 _reduction("var", _var_dtype, _var_vjp, "variance, divided by n − correction", cost=4, kernel=_var_kernel)
 _reduction(
     "logsumexp",
-    lambda dtype: ufunc_dtype("exp", dtype),
+    lambda dtype: ufunc_dtype(np.exp, dtype),
     _logsumexp_vjp,
     "log of the sum of exp(x), without overflow",
     cost=TRANSCENDENTAL,
@@ -178,8 +214,9 @@ _reduction(
     empty=False,
     onnx="ReduceLogSumExp",
 )
-_reduction("all", lambda dtype: np.dtype(bool), None, "are all elements true")
-_reduction("any", lambda dtype: np.dtype(bool), None, "is any element true")
+_bool = np.dtype(bool)
+_reduction("all", lambda dtype: _bool, None, "are all elements true", into=_folding(np.logical_and))
+_reduction("any", lambda dtype: _bool, None, "is any element true", into=_folding(np.logical_or))
 
 
 def _position_kernel(name: str) -> Callable[..., Any]:

@@ -8,7 +8,7 @@ Functions, https://dlmf.nist.gov, chapters 5, 7, 8, 10 and 25.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import partial
 from math import pi, sqrt
 from typing import Any
 
@@ -17,7 +17,7 @@ import numpy as np
 
 from dagexec.graph import Op, Spec
 from dagexec.ops import batched
-from dagexec.ops.elementwise import TRANSCENDENTAL
+from dagexec.ops.elementwise import TRANSCENDENTAL, ufunc_dtype
 from dagexec.ops.table import Rule, broadcast_shapes, declare
 
 NAMES: list[str] = []
@@ -33,20 +33,9 @@ def scipy_ufunc(name: str) -> np.ufunc:
     return found
 
 
-@lru_cache(maxsize=1024)
-def _dtype(name: str, *dtypes: np.dtype[Any]) -> np.dtype[Any]:
-    function = scipy_ufunc(name)
-    if len(dtypes) != function.nin:
-        raise TypeError(f"takes {function.nin} operands, not {len(dtypes)}")
-    try:
-        return function.resolve_dtypes((*dtypes, None))[-1]
-    except TypeError:
-        raise TypeError(f"not defined for {' and '.join(dtype.name for dtype in dtypes)}") from None
-
-
 def _infer(name: str, *specs: Spec) -> Spec:
     shape = broadcast_shapes(*[spec.shape for spec in specs])
-    return Spec(shape, _dtype(name, *[spec.dtype for spec in specs]))
+    return Spec(shape, ufunc_dtype(scipy_ufunc(name), *[spec.dtype for spec in specs]))
 
 
 def _computed(name: str, *operands: Any) -> Any:

@@ -22,8 +22,7 @@ distance(x: float64[5,3], y: float64[3]):
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial, wraps
 from typing import Any
 
@@ -213,25 +212,15 @@ def _rewrite(recording: Trace, start: int, values: dict[Node, Any], size: int) -
             before = len(recording.nodes)
             flags = tuple([_differs(source, values) for source in node.inputs])
             inputs = [_of_all(source, values) for source in node.inputs]
-            with _labelled(recording, node, twins):
+            with recording.labels_kept():
+                recording.scope, recording.phase, recording.where = node.scope, node.phase, node.where
+                recording.grad_of = twins.get(node.grad_of, node.grad_of)
                 values[node] = _applied(node, size, flags, inputs)
             twins[node] = _same_op(node, recording.nodes[before:])
 
 
 def _same_op(node: Node, made: list[Node]) -> Node:
     return next((other for other in reversed(made) if other.op is node.op), made[-1] if made else node)
-
-
-@contextmanager
-def _labelled(recording: Trace, node: Node, twins: dict[Node | None, Node]) -> Iterator[None]:
-    """Label what is recorded like `node`."""
-    outer = recording.scope, recording.phase, recording.grad_of, recording.where
-    recording.scope, recording.phase, recording.where = node.scope, node.phase, node.where
-    recording.grad_of = twins.get(node.grad_of, node.grad_of)
-    try:
-        yield
-    finally:
-        recording.scope, recording.phase, recording.grad_of, recording.where = outer
 
 
 def _applied(node: Node, size: int, flags: tuple[bool, ...], inputs: Sequence[Any]) -> Any:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import optree
@@ -24,13 +24,12 @@ import optree
 from dagexec import xp
 from dagexec.array import ALIAS, CURRENT, Array, Trace, as_nodes, at, current_trace, recording, user_line
 from dagexec.backward import derive
-from dagexec.executors.serial import all_steps
 from dagexec.graph import INPUT, Graph, Node, Spec, is_scalar_constant, reachable
 from dagexec.libraries import NUMPY, Library
 from dagexec.ops.table import operations
 from dagexec.plan import plan
 from dagexec.pytrees import flatten
-from dagexec.steps import compute
+from dagexec.steps import all_steps, compute
 from dagexec.tracing import finish, leaf_spec
 from dagexec.transform.batching import vmap
 
@@ -209,8 +208,7 @@ def pulled_back(graph: Graph, operands: Sequence[Array], cotangents: Sequence[An
 
 def zeros_like(spec: Spec) -> Array:
     """A traced array of zeros: one number, stretched."""
-    zero = Array(current_trace().constant(np.zeros((), spec.dtype)))
-    return xp.broadcast_to(zero, spec.shape) if spec.shape else zero
+    return cast(Array, xp.zeros(spec.shape, dtype=spec.dtype))
 
 
 def only_read(graphs: Sequence[Graph], always: int = 0) -> tuple[list[Graph], list[bool]]:

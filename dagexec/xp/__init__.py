@@ -102,6 +102,7 @@ from dagexec.xp.moving import (
 from dagexec.xp.products import dot, einsum, matmul, outer, tensordot, vecdot
 from dagexec.xp.sorting import argsort, cumulative_prod, cumulative_sum, diff, isin, searchsorted, sort
 from dagexec.xp.standard import VERSION, standard
+from dagexec.xp.windows import convolution, max_pool, max_pool_pick, max_pool_put
 
 if TYPE_CHECKING:  # the functions made from their rows
 
@@ -115,4 +116,4 @@ _LOOSE = {  # with NumPy's freedom in how arguments are given
     if isfunction(function) and function.__module__.startswith(__name__) and function is not standard
 }
 globals().update({name: naming_the_line(function) for name, function in (_LOOSE | standard(_LOOSE)).items()})
-protocols.connect({name: naming_the_line(function) for name, function in _LOOSE.items()})
+protocols.connect(_LOOSE)

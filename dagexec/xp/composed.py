@@ -18,8 +18,10 @@ from dagexec.xp.moving import (
     scatter_add,
 )
 from dagexec.xp.products import tensordot
+from dagexec.xp.registry import implements
 
 
+@implements(np.copy)
 def copy(x: Any, order: str = "K", subok: bool = False) -> Any:
     """The same values in another array: what is assigned to either does not change the other."""
     return type(x)(x.node) if isinstance(x, Array) else np.copy(x)
@@ -37,6 +39,7 @@ def atleast_2d(x: Any) -> Any:
     return x if len(shape) > 1 else reshape(x, (1,) * (2 - len(shape)) + shape)
 
 
+@implements(np.column_stack)
 def column_stack(arrays: Sequence[Any]) -> Any:
     """Vectors as the columns of a matrix; matrices beside each other."""
     return concat([x if len(shape_of(x)) > 1 else reshape(x, (-1, 1)) for x in arrays], 1)
@@ -64,12 +67,13 @@ def diagonal(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     return getitem(x, n - min(offset, 0), n + max(offset, 0), index=(Ellipsis, "array", "array"))
 
 
-def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None) -> Any:
     """The sum over a diagonal of two axes."""
-    return FUNCTIONS["sum"](diagonal(x, offset, axis1, axis2), axis=-1)
+    return FUNCTIONS["sum"](diagonal(x, offset, axis1, axis2), axis=-1, dtype=dtype)
 
 
 # --- products -------------------------------------------------------------------------------------------
+@implements(np.inner)
 def inner(a: Any, b: Any) -> Any:
     """The sum of products over the last axes; with a scalar, the product."""
     if not shape_of(a) or not shape_of(b):

@@ -15,12 +15,11 @@ from typing import Any, NoReturn
 import numpy as np
 import optree
 
-from dagexec.array import Array, at, naming_the_line, shape_of, user_line
+from dagexec.array import Array, at, naming_the_line, user_line
 from dagexec.ops import TABLE
-from dagexec.ops.table import normalize_axes
-from dagexec.xp import composed, registry
+from dagexec.xp import composed, linalg, registry
 from dagexec.xp.assigning import assign, store
-from dagexec.xp.computing import FUNCTIONS, astype, clip
+from dagexec.xp.computing import FUNCTIONS, astype
 from dagexec.xp.computing import pow as power
 from dagexec.xp.moving import index_with, permute_dims
 from dagexec.xp.numpy_functions import OF_VALUES
@@ -39,37 +38,6 @@ METHODS: dict[str, Callable[..., Any]] = {
         "swapaxes", "take", "choose", "dot", "repeat", "diagonal", "trace", "ravel", "nonzero", "put",
     )
 }  # fmt: skip
-RENAMED = {
-    np.true_divide: "divide",
-    np.linalg.matmul: "matmul",
-    np.linalg.tensordot: "tensordot",
-    np.linalg.vecdot: "vecdot",
-    np.linalg.matrix_transpose: "matrix_transpose",
-    np.linalg.diagonal: "diagonal",
-    np.linalg.trace: "trace",
-}
-
-
-def _size(x: Any, axis: int | tuple[int, ...] | None = None) -> int:
-    return int(np.prod([shape_of(x)[n] for n in normalize_axes(axis, len(shape_of(x)))], dtype=np.int64))
-
-
-def _result_type(*operands: Any) -> np.dtype[Any]:
-    return np.result_type(*[x.dtype if isinstance(x, Array) else x for x in operands])
-
-
-def _clip(x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
-    return clip(x, a_min if min is None else min, a_max if max is None else max)
-
-
-NUMPY_ONLY: dict[Callable[..., Any], Callable[..., Any]] = {
-    np.size: _size,
-    np.result_type: _result_type,
-    np.clip: _clip,
-    np.copy: composed.copy,
-    np.column_stack: composed.column_stack,
-    np.inner: composed.inner,
-}
 
 
 # --- NumPy's call ---------------------------------------------------------------------------------------
@@ -86,7 +54,7 @@ def _array_function(x: Array, function: Any, types: Any, args: Any, kwargs: Any)
         return ours(*args, **kwargs)
     out = kwargs.pop("out", None)
     if len(args) > place:
-        args, out = (*args[:place], None, *args[place + 1 :]), args[place]
+        args, out = (*args[:place], *args[place + 1 :]), args[place]
     result = ours(*args, **kwargs)
     return result if out is None else naming_the_line(store, name)(result, out)
 
@@ -189,11 +157,9 @@ PROPERTIES: dict[str, Callable[[Array], Any]] = {
 def connect(namespace: Mapping[str, Any]) -> None:
     """Give Array its methods and NumPy's functions their counterparts in `namespace`."""
     ours = {getattr(np, name): function for name, function in namespace.items() if hasattr(np, name)}
-    for extension, theirs in (("dagexec.xp.linalg", np.linalg), ("dagexec.xp.fft", np.fft)):
-        functions = vars(sys.modules[extension]) if extension in sys.modules else {}
-        ours |= {getattr(theirs, name): f for name, f in functions.items() if _is_same(theirs, name, f)}
-    ours |= {function: namespace[name] for function, name in RENAMED.items()}
-    ours |= {theirs: naming_the_line(function, theirs.__name__) for theirs, function in NUMPY_ONLY.items()}
+    ours |= {
+        getattr(np.linalg, name): getattr(linalg, name) for name in linalg.__all__ if hasattr(np.linalg, name)
+    }
     for theirs, function in ours.items():
         if theirs not in NUMPY_FUNCTIONS:  # what is written for NumPy's arguments goes first
             registry.connect(theirs, function)
@@ -211,8 +177,3 @@ def connect(namespace: Mapping[str, Any]) -> None:
     setattr(Array, "__pow__", power)  # noqa: B010
     for name, counterpart in (("mT", "matrix_transpose"), ("real", "real"), ("imag", "imag")):
         setattr(Array, name, property(namespace[counterpart]))
-
-
-def _is_same(theirs: Any, name: str, ours: Any) -> bool:
-    """Whether a function of ours stands for one of a NumPy module."""
-    return callable(ours) and ours.__module__.startswith("dagexec.") and hasattr(theirs, name)

@@ -25,7 +25,7 @@ def implements(*functions: Any) -> Callable[[F], F]:
 
     def register(ours: F) -> F:
         for function in functions:
-            connect(function, naming_the_line(ours, f"np.{function.__name__}"))
+            connect(function, ours)
         return ours
 
     return register
@@ -33,14 +33,16 @@ def implements(*functions: Any) -> Callable[[F], F]:
 
 def connect(theirs: Any, ours: Callable[..., Any]) -> None:
     """Let `ours` carry out NumPy's function `theirs`, whose names for the arguments it then understands."""
+    ours = naming_the_line(ours, f"np.{theirs.__name__}")
     try:
         parameters = inspect.signature(theirs).parameters
     except (TypeError, ValueError):
         parameters = inspect.signature(ours).parameters
     expected = [name for name, parameter in parameters.items() if parameter.kind in _POSITIONAL]
-    NUMPY_FUNCTIONS[theirs] = _renaming(expected, ours)
     if "out" in parameters:
         OUT_POSITION[theirs] = expected.index("out") if "out" in expected else sys.maxsize
+    expected = [name for name in expected if name != "out"]
+    NUMPY_FUNCTIONS[theirs] = _renaming(expected, ours)
 
 
 def _renaming(expected: list[str], ours: Callable[..., Any]) -> Callable[..., Any]:
@@ -48,10 +50,12 @@ def _renaming(expected: list[str], ours: Callable[..., Any]) -> Callable[..., An
     known = inspect.signature(ours).parameters
     positional = [name for name, parameter in known.items() if parameter.kind in _POSITIONAL]
     names = {name: own for name, own in zip(expected, positional) if name != own and name not in known}
-    if not names:
+    unnamed = sum(parameter.kind is inspect.Parameter.POSITIONAL_ONLY for parameter in known.values())
+    if not names and not unnamed:
         return ours
 
     def renamed(*args: Any, **kwargs: Any) -> Any:
+        args += tuple(kwargs.pop(name) for name in expected[len(args) : unnamed] if name in kwargs)
         return ours(*args, **{names.get(name, name): value for name, value in kwargs.items()})
 
     return renamed

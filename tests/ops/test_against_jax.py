@@ -467,6 +467,91 @@ twin("svd", matrices(square=False), lambda np, x: _without_phase(np, *np.linalg.
 twin("qr", matrices(), lambda np, x: list(np.linalg.qr(x)))
 
 
+# --- windows --------------------------------------------------------------------------------------------
+@st.composite
+def convolutions(draw: Any) -> Any:
+    """Data, weights, and parameters with which they fit: one space axis or two."""
+    ndim, groups = draw(st.integers(1, 2)), draw(st.integers(1, 2))
+
+    def drawn(low: int, high: int) -> tuple[int, ...]:
+        return tuple(draw(st.integers(low, high)) for _ in range(ndim))
+
+    lengths, kernel, dilation, input_dilation = drawn(1, 5), drawn(1, 3), drawn(1, 2), drawn(1, 2)
+    params = {
+        "strides": drawn(1, 3),
+        "dilation": dilation,
+        "input_dilation": input_dilation,
+        "groups": groups,
+    }
+    missing = [
+        max(0, (k - 1) * d - (n - 1) * by) for n, k, d, by in zip(lengths, kernel, dilation, input_dilation)
+    ]
+    low, high = drawn(0, 2), drawn(0, 2)
+    spare = [
+        min(1, (n - 1) * by + a + b + m - (k - 1) * d)
+        for n, by, a, b, m, k, d in zip(lengths, input_dilation, low, high, missing, kernel, dilation)
+    ]  # where there is room, an element may be cut off
+    cut = [draw(st.integers(0, n)) for n in spare]
+    params["padding"] = tuple((a + m - c, b) for a, m, c, b in zip(low, missing, cut, high))
+    batch, channels, outputs = draw(st.integers(1, 3)), draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    found = (batch, channels * groups, *lengths), (outputs * groups, channels, *kernel)
+    dtype = draw(st.sampled_from(INEXACT))
+    return filled(draw(seeds), [(shape, dtype, PLAIN) for shape in found]), params
+
+
+def _convolution_of_jax(jax: Any, x: Any, weights: Any, **params: Any) -> Any:
+    names = {"strides": "window_strides", "dilation": "rhs_dilation", "input_dilation": "lhs_dilation"}
+    names["groups"] = "feature_group_count"
+    given = {names.get(name, name): value for name, value in params.items()}
+    return jax.lax.conv_general_dilated(x, weights, **given, precision="highest")
+
+
+@st.composite
+def pools(draw: Any, count: int) -> Any:
+    """As many arrays of one shape, and windows that fit."""
+    windows = tuple(draw(st.lists(st.integers(1, 3), min_size=1, max_size=2)))
+    params = {
+        "windows": windows,
+        "strides": tuple(draw(st.integers(1, 3)) for _ in windows),
+        "padding": tuple((draw(st.integers(0, n - 1)), draw(st.integers(0, n - 1))) for n in windows),
+    }
+    shape = (
+        draw(st.integers(1, 2)),
+        draw(st.integers(1, 2)),
+        *(n + draw(st.integers(0, 3)) for n in windows),
+    )
+    dtype = draw(st.sampled_from(FLOATS))
+    return filled(draw(seeds), [(shape, dtype, PLAIN)] * count), params
+
+
+def _max_pool_of_jax(jax: Any, x: Any, windows: Any, strides: Any, padding: Any) -> Any:
+    one, none = (1, 1), ((0, 0), (0, 0))
+    return jax.lax.reduce_window(
+        x, -np.inf, jax.lax.max, (*one, *windows), (*one, *strides), (*none, *padding)
+    )
+
+
+def _picked(namespace: Any, v: Any, x: Any, **params: Any) -> Any:
+    """The derivative of the maximum in a direction; `x` is no operand, for JAX has no derivative by it."""
+    if hasattr(namespace, "lax"):
+        return namespace.jvp(lambda x: _max_pool_of_jax(namespace, x, **params), (x,), (v,))[1]
+    return namespace.max_pool_pick(v, x, namespace.max_pool(x, **params), **params)
+
+
+def _put(namespace: Any, v: Any, x: Any, **params: Any) -> Any:
+    if hasattr(namespace, "lax"):
+        y, pullback = namespace.vjp(lambda x: _max_pool_of_jax(namespace, x, **params), x)
+        return pullback(y * v.ravel()[0])[0]
+    y = namespace.max_pool(x, **params)
+    return namespace.max_pool_put(y * xp.reshape(v, (-1,))[0], x, y, **params)
+
+
+twin("convolution", convolutions(), "convolution", _convolution_of_jax)
+twin("max_pool", pools(1), "max_pool", _max_pool_of_jax)
+twin("max_pool_pick", pools(2), _picked, _picked)
+twin("max_pool_put", pools(2), _put, _put, differentiable=False)
+
+
 # --- Fourier transforms ---------------------------------------------------------------------------------
 def _transform(draw: Any, shape: tuple[int, ...]) -> Any:
     norm = draw(st.sampled_from(["backward", "ortho", "forward"]))

@@ -14,11 +14,12 @@ from dagexec import xp
 from dagexec.ops import TABLE
 from dagexec.ops.special import NoDerivative
 from dagexec.tracing import trace
-from tests.ops import matrix_cases
+from tests.ops import matrix_cases, window_cases
 from tests.ops.cases import CASES, Case, case, complex_case, complex_values, positive, values, values_apart
 from tests.oracle import check_gradient, evaluate, weights_like
 
 assert matrix_cases  # its cases are found in CASES as well
+assert window_cases
 
 # --- elementwise ----------------------------------------------------------------------------------------
 DOMAINS = {  # where not from -1.5 to 1.5

@@ -174,6 +174,41 @@ def test_where_and_clip_are_those_of_numpy(data: st.DataObject) -> None:
         assert_same(traced(np.clip, a, low, high), np.clip(a, low, high))
 
 
+@pytest.mark.parametrize("first", ["float32", "float64", "int64", "complex64"])
+@pytest.mark.parametrize("second", ["float32", "float64"])
+def test_where_of_many_is_that_of_numpy_to_the_bit(first: str, second: str) -> None:
+    random = np.random.default_rng(0)
+    special = [0.0, -0.0, 1.0, -1.5] + ([np.nan, -np.inf] if first != "int64" else [])
+    a = random.choice(special, (100, 100)).astype(first)
+    b = random.choice([0.0, -0.0, np.nan, np.inf, 2.0], (100, 100)).astype(second)
+    mask = random.random((100, 100)) < 0.5
+    zero, minus = np.zeros((), second), np.asarray(-0.0, second)
+    for x, y in [
+        (a, b), (a.T, b[::-1]), (a[:1], b), (a[:, :1], b[0]), (zero, b), (b, zero), (minus, b), (b, minus),
+        (0, b), (b, 0.0), (2, b), (zero, minus), (b.tolist(), b), (b.astype(b.dtype.newbyteorder()), b),
+    ]:  # fmt: skip
+        for chosen in (mask, mask.T, np.broadcast_to(mask[0], mask.shape)):
+            expected = np.where(chosen, x, y)
+            actual = TABLE["where"].kernel(np)(chosen, x, y)
+            assert (actual.dtype, actual.tobytes()) == (expected.dtype, expected.tobytes())
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int64"])
+def test_rows_are_added_up_as_by_add_at_to_the_bit(dtype: str) -> None:
+    random = np.random.default_rng(0)
+    for shape, rows in [((5, 3), (40,)), ((200, 2, 3), (4, 9)), ((5, 3), ()), ((5, 3), (0,))]:
+        x = np.zeros(shape)
+        index = random.integers(0 if dtype == "uint8" else -shape[0], shape[0], rows).astype(dtype)
+        values = random.normal(size=(*rows, *shape[1:]))
+        add = TABLE["scatter_add"].kernel(np, shape=shape, indices=(("array",),))
+        np.add.at(x, index, values)
+        np.testing.assert_array_equal(add(values, index), x)
+        np.testing.assert_array_equal(add(np.float64(2), index), add(np.full_like(values, 2.0), index))
+        if index.size:
+            with pytest.raises(IndexError, match="out of bounds"):
+                add(values, np.full(rows, shape[0]))
+
+
 @pytest.mark.parametrize("first", DTYPES)
 @pytest.mark.parametrize("second", DTYPES)
 def test_astype_join_and_selection_promote_as_numpy_does(first: str, second: str) -> None:

@@ -39,13 +39,14 @@ CALLS: dict[str, Callable[[Any, Any, Any, Any], Any]] = {
         np.prod(x, 0, initial=3.0), np.prod(x, where=x > 1), np.max(x, initial=1.2),
         np.min(x, axis=0, initial=1.2, where=y > 1), np.all(x > 0.7, where=y > 1),
         np.any(x > 0.7, axis=0, where=y > 1),
-        np.mean(x, axis=1, where=x >= np.min(x, axis=1, keepdims=True)), np.ptp(x),
+        np.mean(x, axis=1, where=x < np.max(x, axis=1, keepdims=True)), np.ptp(x),
         np.ptp(x, axis=0), np.argmax(x, 1, keepdims=True), np.argmin(x), np.count_nonzero(x > 1),
         np.count_nonzero(x > 1, axis=0, keepdims=True), np.sum(a=x, axis=0),
     ),
     "spreads": lambda x, y, v, s: (
-        np.var(x, where=x > 0.0), np.var(x, axis=1, where=x > 0.0, ddof=0, keepdims=True),
-        np.std(x, axis=0), np.var(x, mean=np.mean(x)), x.std(ddof=0), x.var(0),
+        np.var(x, where=x > 0.9), np.var(x, 1, where=x > np.min(x, axis=1, keepdims=True), ddof=1),
+        np.var(x, axis=1, keepdims=True),
+        np.std(x, axis=0), np.var(x, mean=np.mean(x)), x.std(ddof=1), x.var(0),
     ),
     "running totals": lambda x, y, v, s: (
         np.cumsum(x), np.cumsum(x, axis=0), np.cumprod(x, axis=1), x.cumsum(), x.cumprod(0),

@@ -9,7 +9,7 @@ import numpy as np
 
 from dagexec.array import shape_of
 from dagexec.ops.table import one_axis
-from dagexec.xp import moving, sorting
+from dagexec.xp import moving
 from dagexec.xp.numpy_functions.reductions import as_array
 from dagexec.xp.registry import implements
 
@@ -139,19 +139,6 @@ def trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     return np.sum(dx * (y[..., 1:] + y[..., :-1]) / 2.0, axis=-1)
 
 
-@implements(np.diff)
-def diff(a: Any, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Any:
-    """The differences of neighbours along `axis`, `n` times."""
-    shape = shape_of(a)
-    axis = one_axis(axis, len(shape))
-    edges = [
-        np.broadcast_to(edge, (*shape[:axis], 1, *shape[axis + 1 :])) if shape_of(edge) == () else edge
-        for edge in (prepend, a, append)
-        if edge is not None
-    ]
-    return sorting.diff(np.concatenate(edges, axis=axis) if len(edges) > 1 else a, n=n, axis=axis)
-
-
 @implements(np.ediff1d)
 def ediff1d(ary: Any, to_end: Any = None, to_begin: Any = None) -> Any:
     """The differences of neighbours in the flattened array, with numbers before and after them."""
@@ -233,7 +220,7 @@ def fix(x: Any) -> Any:
 
 
 @implements(np.round, np.around)
-def round(a: Any, decimals: int = 0, out: None = None) -> Any:
+def round(a: Any, decimals: int = 0) -> Any:
     """The nearest number of so many decimals, ties to even; no gradient flows."""
     a = as_array(a)
     if a.dtype.kind in "iub" and decimals >= 0:

@@ -12,11 +12,6 @@ from dagexec.xp.registry import connect, implements
 
 _NOT_GIVEN = object()
 
-for _name in (
-    "cholesky", "det", "diagonal", "eig", "eigvals", "inv", "matrix_norm", "slogdet", "solve", "svdvals",
-    "trace", "vector_norm",
-):  # fmt: skip
-    connect(getattr(np.linalg, _name), getattr(linalg, _name))
 for _name, _function in fft.LOOSE.items():
     if not _name.endswith("freq"):
         connect(getattr(np.fft, _name), _function)

@@ -8,7 +8,9 @@ import numpy as np
 
 from dagexec.array import Array, shape_of
 from dagexec.xp import composed
-from dagexec.xp.numpy_functions.reductions import as_array
+from dagexec.xp.computing import Axis
+from dagexec.xp.info import dtype_of
+from dagexec.xp.numpy_functions.reductions import as_array, number_of
 from dagexec.xp.registry import implements
 
 
@@ -94,6 +96,18 @@ def shape(a: Any) -> tuple[int, ...]:
 def ndim(a: Any) -> int:
     """Number of axes."""
     return len(shape_of(a))
+
+
+@implements(np.size)
+def size(a: Any, axis: Axis = None) -> int:
+    """Number of elements, or the length of an axis."""
+    return int(number_of(a, axis))
+
+
+@implements(np.result_type)
+def result_type(*arrays_and_dtypes: Any) -> Any:
+    """The dtype that all promote to."""
+    return np.result_type(*map(dtype_of, arrays_and_dtypes))
 
 
 @implements(np.common_type)

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import reduce as fold
 from typing import Any
 
 import numpy as np
 
 from dagexec.array import shape_of
 from dagexec.ops.table import as_tuple, one_axis
-from dagexec.xp import products
+from dagexec.xp import linalg, products
 from dagexec.xp.numpy_functions.reductions import as_array
 from dagexec.xp.registry import implements
 
 
 @implements(np.dot)
-def dot(a: Any, b: Any, out: None = None) -> Any:
+def dot(a: Any, b: Any) -> Any:
     """The last axis of `a` with the second last of `b`; with a scalar, the product."""
     return products.dot(a, b)
 
@@ -25,12 +24,6 @@ def dot(a: Any, b: Any, out: None = None) -> Any:
 def vdot(a: Any, b: Any) -> Any:
     """The sum of products of the flattened arrays, the first conjugated."""
     return np.dot(np.conj(np.ravel(a)), np.ravel(b))
-
-
-@implements(np.outer, np.linalg.outer)
-def outer(a: Any, b: Any, out: None = None) -> Any:
-    """All products of an element of `a` and one of `b`, both flattened."""
-    return np.multiply(np.reshape(a, (-1, 1)), np.reshape(b, (1, -1)))
 
 
 @implements(np.kron)
@@ -51,25 +44,8 @@ def cross(a: Any, b: Any, axisa: int = -1, axisb: int = -1, axisc: int = -1, axi
     if axis is not None:
         axisa = axisb = axisc = axis
     a, b = np.moveaxis(a, axisa, -1), np.moveaxis(b, axisb, -1)
-    if shape_of(a)[-1] != 3 or shape_of(b)[-1] != 3:
-        raise ValueError(f"takes vectors of length 3, not shapes {shape_of(a)} and {shape_of(b)}")
-    following, second = np.array([1, 2, 0]), np.array([2, 0, 1])
-    product = a[..., following] * b[..., second] - a[..., second] * b[..., following]
+    product = linalg.cross(a, b)
     return np.moveaxis(product, -1, axisc)
-
-
-@implements(np.linalg.cross)
-def linalg_cross(x1: Any, x2: Any, /, *, axis: int = -1) -> Any:
-    """The vector product of vectors of length 3 along an axis."""
-    return cross(x1, x2, axis=axis)
-
-
-@implements(np.trace)
-def trace(
-    a: Any, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: Any = None, out: None = None
-) -> Any:
-    """The sum over a diagonal of two axes."""
-    return np.sum(np.diagonal(a, offset, axis1, axis2), axis=-1, dtype=dtype)
 
 
 @implements(np.vander)
@@ -82,7 +58,7 @@ def vander(x: Any, N: int | None = None, increasing: bool = False) -> Any:
 
 
 @implements(np.linalg.multi_dot)
-def multi_dot(arrays: Sequence[Any], *, out: None = None) -> Any:
+def multi_dot(arrays: Sequence[Any]) -> Any:
     """The product of several matrices, in the order that costs the fewest multiplications."""
     first, last = arrays[0], arrays[-1]
     matrices = [
@@ -123,47 +99,19 @@ def _in_best_order(matrices: list[Any], cut: dict[tuple[int, int], int], i: int,
 
 @implements(np.linalg.norm)
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
-    """A norm of vectors (all orders) or matrices (Frobenius, 1, ∞; 2 and nuclear by singular values)."""
+    """A norm of vectors (over one axis, or without `ord`) or of matrices (over two)."""
     x = as_array(x)
-    if axis is None:
-        axis = tuple(range(x.ndim))
-    axes = tuple(one_axis(number, x.ndim) for number in as_tuple(axis))
-    if ord is None or (ord == "fro" and len(axes) == 2) or (ord == 2 and len(axes) == 1):
-        return np.sqrt(np.sum(_squares(x), axis=axes, keepdims=keepdims))
-    if len(axes) == 1:
-        return _vector_norm(x, ord, axes[0], keepdims)
+    axes = tuple(range(x.ndim)) if axis is None else tuple(one_axis(n, x.ndim) for n in as_tuple(axis))
+    if ord is None or len(axes) == 1:
+        return linalg.vector_norm(x, axis=axes, keepdims=keepdims, ord=2 if ord is None else ord)
     if len(axes) != 2:
         raise ValueError(f"ord={ord!r} is a norm of vectors or matrices, not over {len(axes)} axes")
-    value = _matrix_norm(np.moveaxis(x, axes, (-2, -1)), ord)
+    value = linalg.matrix_norm(np.moveaxis(x, axes, (-2, -1)), ord=ord)
     return np.expand_dims(value, axes) if keepdims else value
 
 
 def _squares(x: Any) -> Any:
     return np.square(np.real(x)) + np.square(np.imag(x)) if x.dtype.kind == "c" else np.square(x)
-
-
-def _vector_norm(x: Any, ord: Any, axis: int, keepdims: bool) -> Any:
-    sizes = np.abs(x)
-    if ord in (np.inf, -np.inf):
-        return (np.max if ord > 0 else np.min)(sizes, axis=axis, keepdims=keepdims)
-    if ord == 0:
-        return np.sum((x != 0).astype(sizes.dtype), axis=axis, keepdims=keepdims)
-    if isinstance(ord, str):
-        raise ValueError(f"ord={ord!r} is a norm of matrices")
-    total = np.sum(sizes if ord == 1 else sizes**ord, axis=axis, keepdims=keepdims)
-    return total if ord == 1 else total ** (1 / ord)
-
-
-def _matrix_norm(x: Any, ord: Any) -> Any:
-    if ord in (1, -1, np.inf, -np.inf):
-        totals = np.sum(np.abs(x), axis=-2 if ord in (1, -1) else -1)
-        return (np.max if ord > 0 else np.min)(totals, axis=-1)
-    values = np.linalg.svd(x, compute_uv=False)
-    if ord == "nuc":
-        return np.sum(values, axis=-1)
-    if ord in (2, -2):
-        return (np.max if ord > 0 else np.min)(values, axis=-1)
-    raise ValueError(f"ord={ord!r} is no norm of matrices")
 
 
 @implements(np.linalg.cond)
@@ -174,25 +122,6 @@ def cond(x: Any, p: Any = None) -> Any:
         ratio = values[..., 0] / values[..., -1]
         return 1 / ratio if p == -2 else ratio
     return np.linalg.norm(x, p, (-2, -1)) * np.linalg.norm(np.linalg.inv(x), p, (-2, -1))
-
-
-@implements(np.linalg.matrix_power)
-def matrix_power(a: Any, n: int) -> Any:
-    """A square matrix multiplied with itself, by repeated squaring; its inverse for negative `n`."""
-    shape = shape_of(a)
-    if len(shape) < 2 or shape[-1] != shape[-2]:
-        raise ValueError(f"takes square matrices, not shape {shape}")
-    if n < 0:
-        a, n = np.linalg.inv(a), -n
-    factors = []
-    while n:
-        if n & 1:
-            factors.append(a)
-        n >>= 1
-        a = np.matmul(a, a) if n else a
-    if not factors:
-        return np.broadcast_to(np.eye(shape[-1], dtype=a.dtype), shape)
-    return fold(np.matmul, factors)
 
 
 @implements(np.einsum_path)

@@ -104,7 +104,7 @@ def atleast_2d(*arrays: Any) -> Any:
 # --- joining and cutting --------------------------------------------------------------------------------
 @implements(np.concatenate)
 def concatenate(
-    arrays: Sequence[Any], axis: int | None = 0, out: None = None, *, dtype: Any = None, casting: Any = None
+    arrays: Sequence[Any], axis: int | None = 0, *, dtype: Any = None, casting: Any = None
 ) -> Any:
     """Arrays joined along an axis they have."""
     joined = moving.concat(arrays, axis)
@@ -112,9 +112,7 @@ def concatenate(
 
 
 @implements(np.stack)
-def stack(
-    arrays: Sequence[Any], axis: int = 0, out: None = None, *, dtype: Any = None, casting: Any = None
-) -> Any:
+def stack(arrays: Sequence[Any], axis: int = 0, *, dtype: Any = None, casting: Any = None) -> Any:
     """Arrays joined along a new axis."""
     joined = moving.stack(arrays, axis)
     return joined if dtype is None else joined.astype(dtype)

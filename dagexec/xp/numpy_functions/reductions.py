@@ -37,7 +37,6 @@ def sum(
     a: Any,
     axis: Axis = None,
     dtype: Any = None,
-    out: None = None,
     keepdims: bool = False,
     initial: Any = None,
     where: Where = True,
@@ -52,7 +51,6 @@ def prod(
     a: Any,
     axis: Axis = None,
     dtype: Any = None,
-    out: None = None,
     keepdims: bool = False,
     initial: Any = None,
     where: Where = True,
@@ -85,13 +83,13 @@ min = implements(np.min, np.amin)(_extremum("min", np.minimum))
 
 
 @implements(np.all)
-def all(a: Any, axis: Axis = None, out: None = None, keepdims: bool = False, *, where: Where = True) -> Any:
+def all(a: Any, axis: Axis = None, keepdims: bool = False, *, where: Where = True) -> Any:
     """Whether all elements over `axis` that `where` chooses are true."""
     return FUNCTIONS["all"](_chosen(a, where, True), axis, keepdims=keepdims)
 
 
 @implements(np.any)
-def any(a: Any, axis: Axis = None, out: None = None, keepdims: bool = False, *, where: Where = True) -> Any:
+def any(a: Any, axis: Axis = None, keepdims: bool = False, *, where: Where = True) -> Any:
     """Whether any element over `axis` that `where` chooses is true."""
     return FUNCTIONS["any"](_chosen(a, where, False), axis, keepdims=keepdims)
 
@@ -101,7 +99,6 @@ def mean(
     a: Any,
     axis: Axis = None,
     dtype: Any = None,
-    out: None = None,
     keepdims: bool = False,
     *,
     where: Where = True,
@@ -119,7 +116,6 @@ def var(
     a: Any,
     axis: Axis = None,
     dtype: Any = None,
-    out: None = None,
     ddof: float = 0,
     keepdims: bool = False,
     *,
@@ -141,55 +137,26 @@ def var(
 
 
 @implements(np.std)
-def std(
-    a: Any,
-    axis: Axis = None,
-    dtype: Any = None,
-    out: None = None,
-    ddof: float = 0,
-    keepdims: bool = False,
-    *,
-    where: Where = True,
-    mean: Any = None,
-    correction: float | None = None,
-) -> Any:
+def std(a: Any, *args: Any, **kwargs: Any) -> Any:
     """The standard deviation, the root of `var`."""
-    return np.sqrt(var(a, axis, dtype, None, ddof, keepdims, where=where, mean=mean, correction=correction))
+    return np.sqrt(var(a, *args, **kwargs))
 
 
 @implements(np.ptp)
-def ptp(a: Any, axis: Axis = None, out: None = None, keepdims: bool = False) -> Any:
+def ptp(a: Any, axis: Axis = None, keepdims: bool = False) -> Any:
     """The largest less the smallest element over `axis`."""
     return np.max(a, axis, keepdims=keepdims) - np.min(a, axis, keepdims=keepdims)
 
 
-@implements(np.argmax)
-def argmax(a: Any, axis: int | None = None, out: None = None, *, keepdims: bool = False) -> Any:
-    """The index of the first largest element along `axis`, or in the flattened array."""
-    return computing.argmax(a, axis, keepdims=keepdims)
-
-
-@implements(np.argmin)
-def argmin(a: Any, axis: int | None = None, out: None = None, *, keepdims: bool = False) -> Any:
-    """The index of the first smallest element along `axis`, or in the flattened array."""
-    return computing.argmin(a, axis, keepdims=keepdims)
-
-
-@implements(np.count_nonzero)
-def count_nonzero(a: Any, axis: Axis = None, *, keepdims: bool = False) -> Any:
-    """How many elements over `axis` are not zero."""
-    return np.sum(as_array(a) != 0, axis=axis, keepdims=keepdims, dtype=np.int64)
-
-
 # --- running totals -------------------------------------------------------------------------------------
 @implements(np.cumsum)
-def cumsum(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Any:
+def cumsum(a: Any, axis: int | None = None, dtype: Any = None) -> Any:
     """The running sums along `axis`, or of the flattened array."""
     return sorting.cumulative_sum(*_line(a, axis), dtype=dtype)
 
 
 @implements(np.cumprod)
-def cumprod(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Any:
+def cumprod(a: Any, axis: int | None = None, dtype: Any = None) -> Any:
     """The running products along `axis`, or of the flattened array."""
     return sorting.cumulative_prod(*_line(a, axis), dtype=dtype)
 
@@ -199,140 +166,52 @@ def _line(a: Any, axis: int | None) -> tuple[Any, int]:
 
 
 # --- without NaN ----------------------------------------------------------------------------------------
-@implements(np.nansum)
-def nansum(
-    a: Any,
-    axis: Axis = None,
-    dtype: Any = None,
-    out: None = None,
-    keepdims: bool = False,
-    initial: Any = None,
-    where: Where = True,
-) -> Any:
-    """The sum over `axis` of what is not NaN."""
-    return sum(_without_nan(a, 0), axis, dtype, None, keepdims, initial, where)
+def _without(neutral: float, function: Any) -> Any:
+    """`function`, with another number in the place of NaN."""
+    return lambda a, *args, **kwargs: function(_without_nan(a, neutral), *args, **kwargs)
 
 
-@implements(np.nanprod)
-def nanprod(
-    a: Any,
-    axis: Axis = None,
-    dtype: Any = None,
-    out: None = None,
-    keepdims: bool = False,
-    initial: Any = None,
-    where: Where = True,
-) -> Any:
-    """The product over `axis` of what is not NaN."""
-    return prod(_without_nan(a, 1), axis, dtype, None, keepdims, initial, where)
-
-
-@implements(np.nancumsum)
-def nancumsum(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Any:
-    """The running sums of what is not NaN."""
-    return cumsum(_without_nan(a, 0), axis, dtype)
-
-
-@implements(np.nancumprod)
-def nancumprod(a: Any, axis: int | None = None, dtype: Any = None, out: None = None) -> Any:
-    """The running products of what is not NaN."""
-    return cumprod(_without_nan(a, 1), axis, dtype)
+for _theirs, _ours in {
+    np.nansum: _without(0, sum),
+    np.nanprod: _without(1, prod),
+    np.nancumsum: _without(0, cumsum),
+    np.nancumprod: _without(1, cumprod),
+    np.nanargmax: _without(-np.inf, computing.argmax),
+    np.nanargmin: _without(np.inf, computing.argmin),
+}.items():
+    implements(_theirs)(_ours)
 
 
 @implements(np.nanmean)
-def nanmean(
-    a: Any,
-    axis: Axis = None,
-    dtype: Any = None,
-    out: None = None,
-    keepdims: bool = False,
-    *,
-    where: Where = True,
-) -> Any:
+def nanmean(a: Any, *args: Any, where: Where = True, **kwargs: Any) -> Any:
     """The mean over `axis` of what is not NaN."""
-    return mean(a, axis, dtype, None, keepdims, where=_and_no_nan(a, where))
+    return mean(a, *args, where=_and_no_nan(a, where), **kwargs)
 
 
 @implements(np.nanvar)
-def nanvar(
-    a: Any,
-    axis: Axis = None,
-    dtype: Any = None,
-    out: None = None,
-    ddof: float = 0,
-    keepdims: bool = False,
-    *,
-    where: Where = True,
-    mean: Any = None,
-    correction: float | None = None,
-) -> Any:
+def nanvar(a: Any, *args: Any, where: Where = True, **kwargs: Any) -> Any:
     """The variance over `axis` of what is not NaN."""
-    chosen = _and_no_nan(a, where)
-    a = _without_nan(a, 0)
-    return var(a, axis, dtype, None, ddof, keepdims, where=chosen, mean=mean, correction=correction)
+    return var(_without_nan(a, 0), *args, where=_and_no_nan(a, where), **kwargs)
 
 
 @implements(np.nanstd)
-def nanstd(
-    a: Any,
-    axis: Axis = None,
-    dtype: Any = None,
-    out: None = None,
-    ddof: float = 0,
-    keepdims: bool = False,
-    *,
-    where: Where = True,
-    mean: Any = None,
-    correction: float | None = None,
-) -> Any:
+def nanstd(a: Any, *args: Any, **kwargs: Any) -> Any:
     """The standard deviation over `axis` of what is not NaN."""
-    return np.sqrt(
-        nanvar(a, axis, dtype, None, ddof, keepdims, where=where, mean=mean, correction=correction)
-    )
+    return np.sqrt(nanvar(a, *args, **kwargs))
 
 
-@implements(np.nanmax)
-def nanmax(
-    a: Any,
-    axis: Axis = None,
-    out: None = None,
-    keepdims: bool = False,
-    initial: Any = None,
-    where: Where = True,
-) -> Any:
-    """The largest element over `axis` that is not NaN; NaN where there is none."""
-    if where is not True:
-        return max(_without_nan(a, -np.inf), axis, None, keepdims, initial, where)
-    top = max(_without_nan(a, -np.inf), axis, None, keepdims, initial)
-    return _nan_where_all_are(a, axis, keepdims, top)
+def _nan_extremum(extremum: Any, worst: float) -> Any:
+    def over_numbers(
+        a: Any, axis: Axis = None, keepdims: bool = False, initial: Any = None, where: Where = True
+    ) -> Any:
+        top = extremum(_without_nan(a, worst), axis, keepdims, initial, where)
+        return top if where is not True else _nan_where_all_are(a, axis, keepdims, top)
+
+    return over_numbers
 
 
-@implements(np.nanmin)
-def nanmin(
-    a: Any,
-    axis: Axis = None,
-    out: None = None,
-    keepdims: bool = False,
-    initial: Any = None,
-    where: Where = True,
-) -> Any:
-    """The smallest element over `axis` that is not NaN; NaN where there is none."""
-    if where is not True:
-        return min(_without_nan(a, np.inf), axis, None, keepdims, initial, where)
-    low = min(_without_nan(a, np.inf), axis, None, keepdims, initial)
-    return _nan_where_all_are(a, axis, keepdims, low)
-
-
-@implements(np.nanargmax)
-def nanargmax(a: Any, axis: int | None = None, out: None = None, *, keepdims: bool = False) -> Any:
-    """The index of the first largest element that is not NaN."""
-    return argmax(_without_nan(a, -np.inf), axis, keepdims=keepdims)
-
-
-@implements(np.nanargmin)
-def nanargmin(a: Any, axis: int | None = None, out: None = None, *, keepdims: bool = False) -> Any:
-    """The index of the first smallest element that is not NaN."""
-    return argmin(_without_nan(a, np.inf), axis, keepdims=keepdims)
+implements(np.nanmax)(_nan_extremum(max, -np.inf))
+implements(np.nanmin)(_nan_extremum(min, np.inf))
 
 
 def _without_nan(a: Any, other: float) -> Any:

@@ -58,8 +58,14 @@ def _piece(function: Any, x: Any, args: Any, kw: Any) -> Any:
     return function(x, *args, **kw) if callable(function) else function
 
 
+@implements(np.clip)
+def clip(a: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
+    """The elements limited to an interval; None stands for no limit."""
+    return computing.clip(a, a_min if min is None else min, a_max if max is None else max)
+
+
 @implements(np.choose)
-def choose(a: Any, choices: Any, out: None = None, mode: str = "raise") -> Any:
+def choose(a: Any, choices: Any, mode: str = "raise") -> Any:
     """For each element, that of the choice with this number."""
     choices = list(choices)
     number = _within(as_array(a), len(choices), mode)
@@ -79,7 +85,7 @@ def _within(indices: Any, n: int, mode: str) -> Any:
 
 
 @implements(np.take)
-def take(a: Any, indices: Any, axis: int | None = None, out: None = None, mode: str = "raise") -> Any:
+def take(a: Any, indices: Any, axis: int | None = None, mode: str = "raise") -> Any:
     """The slices at `indices` along `axis`, or of the flattened array."""
     a, axis = (np.ravel(a), 0) if axis is None else (a, axis)
     if mode != "raise":
@@ -95,7 +101,7 @@ def take_along_axis(arr: Any, indices: Any, axis: int | None = -1) -> Any:
 
 
 @implements(np.compress)
-def compress(condition: Any, a: Any, axis: int | None = None, out: None = None) -> Any:
+def compress(condition: Any, a: Any, axis: int | None = None) -> Any:
     """The slices for which a known condition holds."""
     if type(condition) is Array:
         raise TypeError(
@@ -111,19 +117,12 @@ def extract(condition: Any, arr: Any) -> Any:
     return compress(np.ravel(condition), np.ravel(arr), 0)
 
 
-@implements(np.searchsorted)
-def searchsorted(a: Any, v: Any, side: Any = "left", sorter: Any = None) -> Any:
-    """For each element of `v`, the index at which it would go into the sorted vector `a`."""
-    return sorting.searchsorted(as_array(a), as_array(v), side=side, sorter=sorter)
-
-
 @implements(np.isin)
 def isin(
     element: Any, test_elements: Any, assume_unique: bool = False, invert: bool = False, *, kind: Any = None
 ) -> Any:
     """For each element, whether it is one of `test_elements`."""
-    found = np.any(as_array(element)[..., None] == np.ravel(test_elements), axis=-1)
-    return ~found if invert else found
+    return sorting.isin(element, test_elements, invert=invert)
 
 
 # --- indices --------------------------------------------------------------------------------------------

@@ -81,7 +81,6 @@ def quantile(
     a: Any,
     q: Any,
     axis: Axis = None,
-    out: None = None,
     overwrite_input: bool = False,
     method: str = "linear",
     keepdims: bool = False,
@@ -100,7 +99,6 @@ def nanquantile(
     a: Any,
     q: Any,
     axis: Axis = None,
-    out: None = None,
     overwrite_input: bool = False,
     method: str = "linear",
     keepdims: bool = False,
@@ -124,17 +122,13 @@ def nanpercentile(a: Any, q: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 @implements(np.median)
-def median(
-    a: Any, axis: Axis = None, out: None = None, overwrite_input: bool = False, keepdims: bool = False
-) -> Any:
+def median(a: Any, axis: Axis = None, overwrite_input: bool = False, keepdims: bool = False) -> Any:
     """The middle element over `axis`, or the mean of both in the middle."""
     return quantile(a, 0.5, axis, keepdims=keepdims)
 
 
 @implements(np.nanmedian)
-def nanmedian(
-    a: Any, axis: Axis = None, out: None = None, overwrite_input: bool = False, keepdims: bool = False
-) -> Any:
+def nanmedian(a: Any, axis: Axis = None, overwrite_input: bool = False, keepdims: bool = False) -> Any:
     """The middle element over `axis` of what is not NaN."""
     return nanquantile(a, 0.5, axis, keepdims=keepdims)
 

@@ -1,0 +1,183 @@
+"""Programs: the bits, strides and errors of the plan run step by step, and no memory shared with anyone."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import weakref
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+import dagexec
+from dagexec import xp
+from dagexec.graphfile import load
+from dagexec.pytrees import flatten
+from tests.ops.cases import CASES
+from tests.ops.test_gradients import CASES as _FILLED  # noqa: F401  (makes the cases)
+from tests.strategies import programs
+
+RUNS = 4  # the first two are step by step
+
+
+def prepared(graph, *arguments):
+    """A compiled graph that has been run often enough to be a program."""
+    compiled = dagexec.compile(graph, "serial")
+    for _ in range(RUNS):
+        compiled(*arguments)
+    assert program(compiled) is not None
+    return compiled
+
+
+def program(compiled):
+    return compiled._runner._execute.program
+
+
+def same(found, wanted):
+    """Equal in type, bits and strides."""
+    for one, other in zip(flatten(found)[0], flatten(wanted)[0], strict=True):
+        assert type(one) is type(other)
+        assert one.dtype == other.dtype
+        assert one.shape == other.shape
+        assert one.strides == other.strides or not one.size
+        assert one.tobytes() == other.tobytes()
+
+
+def check(graph, *arguments):
+    copies = [np.copy(leaf) for leaf in flatten(arguments)[0]]
+    compiled = dagexec.compile(graph, "serial")
+    wanted = compiled(*arguments)
+    found = [compiled(*arguments) for _ in range(RUNS)]
+    for result in found:
+        same(result, wanted)
+    for leaf in flatten(found[-1])[0]:  # the caller may write to results
+        if isinstance(leaf, np.ndarray):
+            leaf[...] = 7 if leaf.dtype != bool else True
+    same(compiled(*arguments), wanted)
+    same(found[-2], wanted)
+    for leaf, copy in zip(flatten(arguments)[0], copies, strict=True):
+        assert np.array_equal(leaf, copy, equal_nan=copy.dtype.kind in "fc")
+    return compiled
+
+
+@settings(max_examples=150)
+@given(programs())
+def test_random_programs_and_their_gradients(drawn):
+    def loss(*arguments):
+        return sum(np.sum(y) for y in drawn.run(*arguments))
+
+    graph = dagexec.trace(drawn.run)(*drawn.arguments)
+    check(graph, *drawn.arguments)
+    check(dagexec.trace(loss)(*drawn.arguments).backward(), *drawn.arguments)
+
+
+@pytest.mark.parametrize("op", sorted(CASES))
+def test_every_op(op):
+    for case in CASES[op]:
+        with np.errstate(all="ignore"):
+            check(dagexec.trace(case.fn)(*case.arguments), *case.arguments)
+
+
+@pytest.mark.parametrize("name", ["fnn", "rnn", "circle", "vector_self_sum"])
+def test_samples_and_their_gradients(name):
+    built = load(Path("graphs") / f"{name}.py").built({})
+    graph = dagexec.trace(built.fn)(*built.args)
+    graph = graph if built.training is not None else graph.backward()
+    compiled = check(graph, *built.args)
+    assert program(compiled) is not None
+
+
+def test_every_program_has_been_made_for_most_ops():
+    made = 0
+    for cases in CASES.values():
+        case = cases[0]
+        with np.errstate(all="ignore"):
+            compiled = check(dagexec.trace(case.fn)(*case.arguments), *case.arguments)
+        made += program(compiled) is not None
+    assert made > 0.9 * len(CASES)
+
+
+def test_a_value_is_written_over_what_it_is_computed_from():
+    graph = dagexec.trace(lambda x: np.sum(np.sin(np.exp(np.cos(x * 2)))))(np.ones(1000))
+    assert program(prepared(graph, np.ones(1000))).nbytes < 2 * 8192
+
+
+def test_where_is_not_written_over_what_it_chooses_from():
+    x = np.linspace(-1, 1, 5000)
+    check(dagexec.trace(lambda x: np.sum(np.where(x * 2 > 0, x * 3, x * 4)))(x), x)
+    check(dagexec.trace(lambda x: np.sum(np.where(x > 0, x * 3, 0.0)))(x), x)
+    check(dagexec.trace(lambda x: np.sum(np.where(x > 0, 0.0, x * 3)))(x), x)
+
+
+def test_arguments_that_lie_otherwise_in_memory_are_run_step_by_step():
+    x = np.arange(12.0).reshape(3, 4)
+    graph = dagexec.trace(lambda x: np.sin(x) @ np.cos(x).T)(x)
+    compiled = prepared(graph, x)
+    other = np.asfortranarray(x)
+    same(compiled(other), dagexec.compile(graph, "serial")(other))
+    same(compiled(x), dagexec.compile(graph, "serial")(x))
+
+
+def test_views_of_arguments_follow_them():
+    def fn(x):
+        first, *_, last = x
+        return first + last, x.T[1:] * 2, xp.reshape(x, (-1,))
+
+    x = np.arange(12.0).reshape(3, 4)
+    compiled = prepared(dagexec.trace(fn)(x), x)
+    for y in (x + 1, x * 3):
+        same(compiled(y), fn(y))
+
+
+def test_an_error_names_the_node():
+    compiled = prepared(dagexec.trace(lambda x: np.linalg.inv(x * 2) + 1)(np.eye(2)), np.eye(2))
+    with pytest.raises(np.linalg.LinAlgError) as caught:
+        compiled(np.zeros((2, 2)))
+    assert any("inv" in note and "test_program.py" in note for note in caught.value.__notes__)
+    same(compiled(np.eye(2)), np.linalg.inv(np.eye(2) * 2) + 1)
+
+
+def test_large_arguments_and_results_are_not_held():
+    class Watched(np.ndarray):
+        pass
+
+    x = np.ones(10_000).view(Watched)
+    compiled = prepared(dagexec.trace(lambda x: np.sin(x) + np.sum(x))(np.ones(10_000)), np.ones(10_000))
+    held = weakref.ref(x)
+    result = compiled(x)
+    del x
+    gc.collect()
+    assert held() is None
+    assert sys.getrefcount(result) == 2
+
+
+def test_a_run_within_a_run_goes_its_own_way():
+    x = np.ones(3)
+    compiled = dagexec.compile(dagexec.trace(lambda x: np.sin(x * 2) + x)(x), "serial")
+    wanted = compiled(x)
+    for _ in range(RUNS):
+        compiled(x)
+    execute = compiled._runner._execute
+    with execute._alone:  # as if another thread were running it
+        same(compiled(x), wanted)
+
+
+def test_a_plan_of_python_functions_has_no_program():
+    compiled = dagexec.compile(
+        dagexec.trace(lambda x: dagexec.call(np.sin, x * 2, spec=dagexec.Spec((3,), float)))(np.ones(3)),
+        "serial",
+    )
+    for _ in range(RUNS):
+        compiled(np.ones(3))
+    assert program(compiled) is None
+
+
+def test_options_that_wrap_tasks_still_hold():
+    graph = dagexec.trace(lambda x: np.linalg.inv(x))(np.eye(2))
+    compiled = dagexec.compile(graph, "serial", on_error="continue")
+    for _ in range(RUNS):
+        compiled(np.eye(2))
+    with pytest.raises(dagexec.TasksFailed):
+        compiled(np.zeros((2, 2)))
