@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from bench import choice, figure, order, overhead, prediction, report, schedulers
+from bench import choice, figure, models, order, overhead, prediction, report, schedulers, training
 from dagexec.timing import machine, machine_line
 
 Rows = list[dict[str, Any]]
@@ -27,19 +27,21 @@ class Benchmark:
 
 BENCHMARKS = {
     "choice": Benchmark(choice.measure, choice.table),
+    "models": Benchmark(models.measure, models.table),
     "order": Benchmark(order.measure, order.table),
     "overhead": Benchmark(overhead.measure, overhead.table),
     "prediction": Benchmark(prediction.measure, prediction.table),
     "schedulers": Benchmark(
         schedulers.measure, report.table, lambda: schedulers.measure(quick=True), figure.draw
     ),
+    "training": Benchmark(training.measure, training.table, lambda: training.measure(quick=True)),
 }
 
 
 @click.command()
 @click.argument("name", type=click.Choice(sorted(BENCHMARKS)))
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
-@click.option("--quick", is_flag=True, help="A minute instead of six: fewer rounds, no slow peers.")
+@click.option("--quick", is_flag=True, help="A minute instead of many: fewer rounds, no slow peers.")
 @click.option("--plot", type=click.Path(dir_okay=False, writable=True), help="Draw the figures into FILE.")
 def main(name: str, as_json: bool, quick: bool, plot: str | None) -> None:
     """Run the benchmark NAME and print its figures."""

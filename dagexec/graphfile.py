@@ -1,8 +1,8 @@
 """Graph files: any Python file with a function `build(...)` that says what to compute and on what.
 
-`build` returns `(fn, args)`, array code and the tuple of arguments to call it with, or a `Training`, or a DAG
-of plain callables: a dictionary in Dask's form, a networkx.DiGraph (either may come with the keys that are
-wanted, `(dictionary, keys)`), what `@task` functions return, or a Graph.
+`build` returns `(fn, args)`, array code (or a Graph of it) and the tuple of arguments to call it with, or a
+`Training`, or a DAG of plain callables: a dictionary in Dask's form, a networkx.DiGraph (either may come with
+the keys that are wanted, `(dictionary, keys)`), what `@task` functions return, or a Graph.
 
 The parameters of `build` are what may be changed from outside, as text: `convert` turns `"64,32,1"` into the
 tuple that the annotation (or else the default) asks for. What the user gave wrong, such as a file without
@@ -81,7 +81,7 @@ class Parameter:
 class Built:
     """What `build` returned: array code with its arguments, or a training whose step that is, or a DAG."""
 
-    fn: Callable[..., Any] | None
+    fn: Callable[..., Any] | Graph | None  # a Graph is array code that the file has traced or recorded itself
     args: tuple[Any, ...]
     training: Training | None = None
     dag: Graph | None = None  # of plain callables; then there is no `fn`, and there are no `args`
@@ -129,7 +129,7 @@ class GraphFile:
         if isinstance(result, Training):
             return Built(result.step, result.args, result)
         match result:
-            case (fn, args) if callable(fn) and isinstance(args, tuple | list):
+            case (fn, args) if (callable(fn) or isinstance(fn, Graph)) and isinstance(args, tuple | list):
                 return Built(fn, tuple(args))
         dag = _dag(result, self.path)
         if dag is not None:
@@ -358,7 +358,7 @@ def graph_of(built: Built, forward_only: bool = False) -> Graph:
     if built.fn is None:
         assert built.dag is not None
         return built.dag
-    graph = trace(built.fn)(*built.args)
+    graph = built.fn if isinstance(built.fn, Graph) else trace(built.fn)(*built.args)
     return graph if forward_only or not has_gradient(graph) else backward(graph)
 
 

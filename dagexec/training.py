@@ -1,8 +1,10 @@
-"""Training: one step is one graph, compiled once and run once an epoch.
+"""Training: one step is one graph, compiled once and run on one batch after another.
 
-A `Training` is a step with what it starts from. The step is array code from parameters and data to the loss
-and the new parameters: it holds the forward pass, `value_and_grad` and the update, so all three are nodes of
-one graph and are scheduled together. `train` runs it over and over, each time on the last step's parameters.
+A `Training` is a step with what it starts from. The step is array code from a state and a batch to the loss
+and the new state: it holds the forward pass, `value_and_grad` and the update, so all three are nodes of one
+graph and are scheduled together. The state is whatever changes: parameters, what the optimiser remembers,
+running statistics, a random key. `train` runs the step over and over, each time on the last one's state; an
+epoch is one pass over the data.
 
 >>> import numpy as np
 >>> from dagexec import scope, value_and_grad
@@ -12,54 +14,85 @@ one graph and are scheduled together. `train` runs it over and over, each time o
 ...         return loss, w - 0.1 * g
 >>> x = np.array([1.0, 2.0, 3.0])
 >>> trained = train(Training(step, 0.0, (x, 2 * x), epochs=50))
->>> round(float(trained.params), 6), trained.losses[0] > trained.losses[-1]
+>>> round(float(trained.state), 6), trained.losses[0] > trained.losses[-1]
 (2.0, True)
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
 from typing import Any
 
-from dagexec.executors import compile
+import numpy as np
+
+from dagexec.checkpoints import Checkpoint, SoFar
+from dagexec.data import Batches
+from dagexec.executors import Compiled, compile
 from dagexec.graph import Graph
 from dagexec.tracing import trace
+
+Metric = float | tuple[float, ...]
+WATCHED = "validation loss"  # the metric that early stopping looks at, where there is one of this name
 
 
 @dataclass(frozen=True, slots=True)
 class Training:
     """A training step and what it starts from; `build` of a graph file may return one.
 
-    `step(params, *data)` gives `(loss, new_params)`, the latter with the structure and shapes of `params`.
-    `accuracy(params, *data)`, if given, is the part of the data that is got right, from 0 to 1.
+    `step(state, *batch)` gives `(loss, new_state)`, the latter with the structure, shapes and dtypes of
+    `state`. `data` is a tuple of arrays, all of which each step takes, or `Batches` of them. Each of
+    `metrics`, by name, is array code from the state and `validation` (or, without, all of the data) to a
+    scalar or a vector, computed after each epoch.
     """
 
     step: Callable[..., tuple[Any, Any]]
-    params: Any
-    data: tuple[Any, ...]
-    accuracy: Callable[..., Any] | None = None
+    state: Any
+    data: tuple[Any, ...] | Batches
+    metrics: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    validation: tuple[Any, ...] | None = None
     epochs: int = 100
+
+    def __post_init__(self) -> None:
+        """Raise TypeError for data that are no tuple: a single array would be taken apart row by row."""
+        for name, data, kinds in (
+            ("data", self.data, tuple | Batches),
+            ("validation", self.validation, tuple | None),
+        ):
+            if not isinstance(data, kinds):
+                raise TypeError(f"{name} must be a tuple of arrays, as (x, y), not {type(data).__name__}")
 
     @property
     def args(self) -> tuple[Any, ...]:
         """The arguments of the first step."""
-        return self.params, *self.data
+        return self.state, *(self.data.first if isinstance(self.data, Batches) else self.data)
+
+    @property
+    def steps(self) -> int:
+        """How many steps an epoch has."""
+        return len(self.data) if isinstance(self.data, Batches) else 1
+
+    def batches(self, epoch: int) -> Iterator[tuple[Any, ...]]:
+        """What the steps of an epoch take."""
+        return self.data.epoch(epoch) if isinstance(self.data, Batches) else iter([self.data])
 
     def graph(self) -> Graph:
         """The graph of one step.
 
-        Raises TypeError unless it gives a scalar loss and new parameters that fit in the place of the old.
+        Raises TypeError unless it gives a scalar loss and a new state that fits in the place of the old.
         """
         graph = trace(self.step)(*self.args)
         name = graph.name
         if graph.out_tree.type is not tuple or len(graph.out_tree.children()) != 2:
-            raise TypeError(f"{name} must return (loss, new_params), but it returns {graph.out_tree}")
-        loss, new_params = graph.out_tree.children()
-        params = graph.in_tree.child(0)
-        if new_params != params:
-            raise TypeError(f"{name} takes parameters {params}, but its new parameters are {new_params}")
+            raise TypeError(f"{name} must return (loss, new_state), but it returns {graph.out_tree}")
+        loss, new_state = graph.out_tree.children()
+        state = graph.in_tree.child(0)
+        if new_state != state:
+            raise TypeError(f"{name} takes the state {state}, but its new state is {new_state}")
         spec = graph.outputs[0].spec
         if not loss.is_leaf() or spec.shape != () or spec.dtype.kind not in "fiu":
             raise TypeError(f"{name} must return a real scalar loss, but it is {spec}")
@@ -68,14 +101,43 @@ class Training:
                 raise TypeError(f"{name} turns {given.name}, a {given.spec}, into a {new.spec}")
         return graph
 
+    def metrics_args(self, state: Any) -> tuple[Any, ...]:
+        """The arguments of the metrics."""
+        data = self.data.arrays if isinstance(self.data, Batches) else self.data
+        return state, *(data if self.validation is None else self.validation)
+
+    def metrics_graph(self) -> Graph:
+        """The graph that computes all metrics. Raises TypeError if one is neither a scalar nor a vector."""
+
+        def metrics(state: Any, *data: Any) -> dict[str, Any]:
+            return {name: metric(state, *data) for name, metric in self.metrics.items()}
+
+        graph = trace(metrics)(*self.metrics_args(self.state))
+        if not all(leaf.is_leaf() for leaf in graph.out_tree.children()):
+            raise TypeError(f"each metric must be one scalar or vector, but they are {graph.out_tree}")
+        for name, node in zip(sorted(self.metrics), graph.outputs):
+            if len(node.spec.shape) > 1 or node.spec.dtype.kind not in "fiub":
+                raise TypeError(f"the metric {name!r} must be a real scalar or vector, but it is {node.spec}")
+        return graph
+
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What training gives: the last parameters, each epoch's loss before its update, the last accuracy."""
+    """What training gives.
 
-    params: Any
+    The last `state`; each epoch's loss, the mean over its steps, each before its update; each metric after
+    each epoch; the number of epochs, those before a resumed checkpoint included; `why_it_ended` in words.
+    """
+
+    state: Any
     losses: tuple[float, ...]
-    accuracy: float | None
+    metrics: dict[str, tuple[Metric, ...]]
+    why_it_ended: str
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs the state has gone through."""
+        return len(self.losses)
 
 
 def train(
@@ -83,28 +145,114 @@ def train(
     epochs: int | None = None,
     executor: str = "auto",
     workers: int | None = None,
-    on_epoch: Callable[[int, float], None] = lambda epoch, loss: None,
+    on_epoch: Callable[[int, float, dict[str, Metric]], None] = lambda epoch, loss, metrics: None,
+    on_step: Callable[[float], None] = lambda loss: None,
+    checkpoint: str | PathLike[str] | None = None,
+    resume: bool = False,
+    patience: int | None = None,
 ) -> Trained:
-    """Run the step `epochs` times, each on the parameters that the last one gave.
+    """Run the step until the state has gone `epochs` times over the data.
 
-    `on_epoch(number, loss)` is called after each. Raises ArithmeticError as soon as a loss is not finite,
-    ValueError for less than one epoch.
+    `on_epoch(number, loss, metrics)` is called after each epoch, `on_step(loss)` after each step. With
+    `patience` it ends after so many epochs without a smaller loss than ever before: that of the metric
+    "validation loss", if there is one.
+
+    The file `checkpoint` is written about once a second, after whole epochs, and at the end, also where that
+    is an error or Ctrl-C; with `resume` the training goes on from there, as if it had not been interrupted.
+
+    Raises ArithmeticError as soon as a loss is not finite; ValueError for less than one epoch, and for a
+    checkpoint that is damaged or of another training; FileExistsError rather than overwrite one.
     """
-    params, losses = training.params, []
     epochs = training.epochs if epochs is None else epochs
-    if epochs < 1:
-        raise ValueError(f"epochs is {epochs}; at least one is needed")
-    with compile(training.graph(), executor, workers) as step:
-        for epoch in range(epochs):
-            loss, params = step(params, *training.data)
-            losses.append(float(loss))
-            if not math.isfinite(losses[-1]):
-                raise ArithmeticError(
-                    f"the loss is {losses[-1]} in epoch {epoch + 1}: "
-                    "training diverged; try a smaller learning rate"
-                )
-            on_epoch(epoch, losses[-1])
-    accuracy = training.accuracy
-    return Trained(
-        params, tuple(losses), None if accuracy is None else float(accuracy(params, *training.data))
-    )
+    _require_positive(epochs=epochs, patience=patience)
+    graph = training.graph()
+    kept = None if checkpoint is None else _checkpoint(training, graph, checkpoint, resume)
+    so_far = SoFar(training.state, (), dict.fromkeys(training.metrics, ()))
+    if kept is not None and resume:
+        so_far = kept.read()
+
+    def keep() -> None:
+        if kept is not None and so_far.losses:
+            kept.write(so_far)
+
+    with ExitStack() as opened:
+        opened.callback(keep)
+        step = opened.enter_context(compile(graph, executor, workers))
+        measure = _measuring(training, executor, workers, opened)
+        while not (why := _end(so_far, epochs, patience)):
+            epoch = len(so_far.losses)
+            loss, state = _epoch(step, so_far.state, training.batches(epoch), epoch, on_step)
+            measured = measure(state)
+            so_far = so_far.after(state, loss, measured)
+            on_epoch(epoch, loss, measured)
+            if kept is not None:
+                kept.write_at_times(so_far)
+    return Trained(so_far.state, so_far.losses, so_far.metrics, why)
+
+
+def _epoch(
+    step: Compiled,
+    state: Any,
+    batches: Iterator[tuple[Any, ...]],
+    epoch: int,
+    on_step: Callable[[float], None],
+) -> tuple[float, Any]:
+    """The mean of the losses, and the state after the last batch."""
+    losses = []
+    for batch in batches:
+        loss, state = step(state, *batch)
+        losses.append(float(loss))
+        if not math.isfinite(losses[-1]):
+            raise ArithmeticError(
+                f"the loss is {losses[-1]} in epoch {epoch + 1}: "
+                "training diverged; try a smaller learning rate"
+            )
+        on_step(losses[-1])
+    return math.fsum(losses) / len(losses), state
+
+
+def _measuring(
+    training: Training, executor: str, workers: int | None, opened: ExitStack
+) -> Callable[[Any], dict[str, Metric]]:
+    """The function from a state to the metrics."""
+    if not training.metrics:
+        return lambda state: {}
+    compiled = opened.enter_context(compile(training.metrics_graph(), executor, workers))
+
+    def measure(state: Any) -> dict[str, Metric]:
+        found = compiled(*training.metrics_args(state))
+        return {name: _number(found[name]) for name in training.metrics}
+
+    return measure
+
+
+def _number(value: Any) -> Metric:
+    return float(value) if np.ndim(value) == 0 else tuple(map(float, value))
+
+
+def _end(so_far: SoFar, epochs: int, patience: int | None) -> str:
+    """Why the training ends here; nothing if it goes on."""
+    if len(so_far.losses) >= epochs:
+        return "all epochs done"
+    name = WATCHED if WATCHED in so_far.metrics else "loss"
+    losses = so_far.metrics.get(WATCHED, so_far.losses)
+    if patience is not None and len(losses) > patience and min(losses[-patience:]) >= min(losses[:-patience]):
+        return f"no smaller {name} for {patience} epochs"
+    return ""
+
+
+def _checkpoint(training: Training, graph: Graph, path: str | PathLike[str], resume: bool) -> Checkpoint:
+    if Path(path).exists() and not resume:
+        raise FileExistsError(f"{path} is there already: resume it, or remove it to start anew")
+    data = training.data
+    if isinstance(data, Batches):
+        arrays, batches = data.arrays, f"of {data.size}, seed {data.seed}"
+    else:
+        arrays, batches = data, "none"
+    return Checkpoint(path, graph, arrays, batches, training.metrics)
+
+
+def _require_positive(**numbers: int | None) -> None:
+    for name, number in numbers.items():
+        if number is not None and number < 1:
+            raise ValueError(f"{name} is {number}; at least one is needed")

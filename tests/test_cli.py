@@ -124,6 +124,22 @@ MISTAKES = {
     "an unwritable trace": ("run square.py --trace no/t.json", 1, ["cannot write no/t.json"]),
     "an unknown plot ending": ("train square.py --plot x.gif", 2, ["--plot x.gif", ".png"]),
     "nothing to train": ("train square.py", 2, ["square.py builds no training", "dagexec run"]),
+    "to resume nothing": ("train square.py --resume", 2, ["--resume needs --checkpoint"]),
+    "to resume what is not there": (
+        f"train {GRAPHS / 'circle.py'} --resume --checkpoint no.safetensors",
+        1,
+        ["No such file", "no.safetensors"],
+    ),
+    "a checkpoint that is there": ("train square.py --checkpoint made.svg", 1, ["cannot write made.svg"]),
+    "two seeds": ("train square.py --seed 1 -p seed=2", 2, ["give one of them"]),
+    "a seed that is not taken": ("train square.py --seed 1", 2, ["no parameter 'seed'"]),
+    "nothing to compare": ("train square.py --compare size=3", 2, ["not of the form name=a,b,c"]),
+    "an unknown comparison": ("train square.py --compare siez=1,2", 2, ["did you mean 'size'"]),
+    "a checkpoint of several": (
+        "train square.py --compare size=1,2 --checkpoint c.safetensors",
+        2,
+        ["--compare makes several"],
+    ),
     "a training that diverges": (f"train {GRAPHS / 'circle.py'} -p rate=1e300", 1, ["smaller learning rate"]),
     "a folder that is none": ("list nowhere", 2, ["'nowhere' does not exist"]),
     "no command": ("", 2, ["Usage: dagexec", "bench"]),
@@ -331,7 +347,76 @@ def test_train_as_json():
     found = json.loads(call("train", GRAPHS / "circle.py", "--epochs", 30, "-p", "grid=11", "--json").stdout)
     assert len(found["losses"]) == found["epochs"] == 30
     assert found["losses"][-1] < found["losses"][0]
-    assert 0 < found["accuracy"] <= 1
+    assert all(0 < share <= 1 for share in found["metrics"]["accuracy"])
+
+
+CIRCLE = ["train", GRAPHS / "circle.py", "-p", "grid=7"]
+
+
+def test_train_goes_on_from_its_checkpoint(folder):
+    once = json.loads(call(*CIRCLE, "--epochs", 9, "--json").stdout)
+    text = call(*CIRCLE, "--epochs", 4, "--checkpoint", "c.safetensors").stdout
+    assert re.search(r"^checkpoint +c.safetensors$", text, re.MULTILINE)
+    command = [*CIRCLE, "--epochs", 9, "--checkpoint", "c.safetensors", "--resume", "--json"]
+    found = json.loads(call(*command).stdout)
+    assert (found["losses"], found["metrics"]) == (once["losses"], once["metrics"])
+
+
+def test_ctrl_c_keeps_the_last_checkpoint_and_says_how_to_go_on(folder, monkeypatch):
+    (folder / "interrupted.py").write_text(INTERRUPTED)
+    result = CliRunner().invoke(main, ["train", "interrupted.py", "--checkpoint", "c.safetensors"])
+    assert result.exit_code == 130
+    assert result.stderr == (
+        "error: interrupted: c.safetensors holds the last whole epoch, go on with --resume\n"
+    )
+    monkeypatch.setenv("CALM", "1")
+    found = json.loads(
+        call("train", "interrupted.py", "--checkpoint", "c.safetensors", "--resume", "--json").stdout
+    )
+    assert found["losses"] == [0, 1, 2, 3, 4]
+
+
+INTERRUPTED = """
+import os
+import numpy as np
+from dagexec import call, Spec
+from dagexec.training import Training
+def knock(n):
+    if n == 3 and "CALM" not in os.environ:
+        raise KeyboardInterrupt
+    return n
+def build():
+    spec = Spec((), np.dtype(float))
+    return Training(lambda n: (call(knock, n, spec=spec), n + 1), 0.0, (), epochs=5)
+"""
+
+
+def test_train_ends_when_patience_does(folder):
+    text = call(*CIRCLE, "--epochs", 50, "-p", "rate=0", "--patience", 3).stdout
+    assert re.search(r"^epochs +4 in .*no smaller loss for 3 epochs", text, re.MULTILINE)
+
+
+def test_seed_is_the_parameter_of_build():
+    texts = [
+        call(*CIRCLE, "--epochs", 2, "--json", *seed).stdout for seed in (["--seed", 3], ["-p", "seed=3"])
+    ]
+    assert json.loads(texts[0])["losses"] == json.loads(texts[1])["losses"]
+
+
+def test_compare_trains_with_each_value_side_by_side(folder):
+    command = [*CIRCLE, "--epochs", 5, "--compare", "rate=0.1,4"]
+    found = json.loads(call(*command, "--json").stdout)["runs"]
+    alone = json.loads(call(*CIRCLE, "--epochs", 5, "-p", "rate=4", "--json").stdout)
+    assert [run["rate"] for run in found] == ["0.1", "4"]
+    assert found[1]["losses"] == alone["losses"] != found[0]["losses"]
+    lines = call(*command, "--plot", "c.svg").stdout.splitlines()
+    assert [line.split()[:2] for line in lines[:3]] == [["rate", "epochs"], ["0.1", "5"], ["4", "5"]]
+    assert "rate 0.1" in (folder / "c.svg").read_text()
+
+
+def test_compare_takes_values_with_commas():
+    runs = json.loads(call(*CIRCLE, "--epochs", 1, "--compare", "hidden=4;4,3", "--json").stdout)["runs"]
+    assert [run["hidden"] for run in runs] == ["4", "4,3"]
 
 
 # --- as a process ---------------------------------------------------------------------------------------

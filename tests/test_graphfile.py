@@ -202,6 +202,27 @@ def test_a_result_that_is_no_real_scalar_has_no_gradient(x):
     assert {node.phase for node in graph.nodes} == {"forward"}
 
 
+RECORDED = """
+import dagexec
+def build(x: float = 3.0):
+    v = dagexec.variable(x, "x")
+    return (v * v).graph, (x,)
+"""
+
+
+def test_a_graph_may_come_with_its_arguments(write):
+    sample = load(write(RECORDED)).built({"x": "5"})
+    (value,), gradient = dagexec.run(graph_of(sample), *sample.args)
+    assert (value, gradient) == (25, 10)
+    assert dagexec.run(graph_of(sample, forward_only=True), *sample.args) == (25,)
+
+
+def test_a_graph_that_has_its_gradients_already_stays_as_it_is(write):
+    sample = load(write(RECORDED.replace(".graph,", ".graph.backward(),"))).built({"x": "5"})
+    assert graph_of(sample) is graph_of(sample, forward_only=True) is sample.fn
+    assert dagexec.run(sample.fn, *sample.args) == ((25,), 10)
+
+
 # --- DAGs of plain callables ----------------------------------------------------------------------------
 DAGS = {
     "a dictionary": ("{'x': -2, 'y': (abs, 'x'), 'z': (pow, 'y', 3)}", (8,)),

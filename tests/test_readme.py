@@ -43,4 +43,4 @@ def test_the_graph_file_and_the_training_step_are_what_they_say(tmp_path):
     assert graph_of(built).backward is not None
     training = load(tmp_path / "file1.py").built({}).training
     assert training is not None
-    assert np.allclose(train(training, 200).params, [1, -2], atol=1e-3)
+    assert np.allclose(train(training, 200).state, [1, -2], atol=1e-3)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import dagexec
+from dagexec.data import Batches
 from dagexec.training import Training, train
 
 X = np.array([1.0, 2.0, 3.0])
@@ -23,13 +24,13 @@ def step(w, x, y, rate=0.1):
 
 def fitted(**changes):
     start = {"slope": 0.0, "offset": 0.0}
-    return Training(**({"step": step, "params": start, "data": (X, 2 * X + 1), "epochs": 500} | changes))
+    return Training(**({"step": step, "state": start, "data": (X, 2 * X + 1), "epochs": 500} | changes))
 
 
 def test_training_finds_the_minimum():
     trained = train(fitted())
-    assert trained.params["slope"] == pytest.approx(2, abs=1e-2)
-    assert trained.params["offset"] == pytest.approx(1, abs=1e-2)
+    assert trained.state["slope"] == pytest.approx(2, abs=1e-2)
+    assert trained.state["offset"] == pytest.approx(1, abs=1e-2)
     assert len(trained.losses) == 500
     assert trained.losses[-1] < 1e-4 < trained.losses[0]
 
@@ -42,7 +43,7 @@ def test_an_epoch_is_one_step_on_the_last_parameters():
         losses.append(float(loss))
     trained = train(fitted(), epochs=3)
     assert trained.losses == pytest.approx(losses, rel=1e-12)
-    assert trained.params["slope"] == pytest.approx(float(w["slope"]), rel=1e-12)
+    assert trained.state["slope"] == pytest.approx(float(w["slope"]), rel=1e-12)
 
 
 def test_forward_backward_and_update_are_one_graph():
@@ -53,19 +54,28 @@ def test_forward_backward_and_update_are_one_graph():
 def test_each_executor_gives_the_same_bits():
     serial, threads = (train(fitted(epochs=20), executor=name, workers=2) for name in ("serial", "threads"))
     assert serial.losses == threads.losses
-    assert serial.params == threads.params
+    assert serial.state == threads.state
 
 
 def test_each_epoch_is_reported():
     seen = []
-    trained = train(fitted(), epochs=4, on_epoch=lambda epoch, loss: seen.append((epoch, loss)))
-    assert seen == list(enumerate(trained.losses))
+    metrics = {"slope": lambda w, x, y: w["slope"]}
+    trained = train(fitted(metrics=metrics), epochs=4, on_epoch=lambda *found: seen.append(found))
+    slopes = [{"slope": slope} for slope in trained.metrics["slope"]]
+    assert seen == list(zip(range(4), trained.losses, slopes))
+    assert slopes[-1] == {"slope": float(trained.state["slope"])}
 
 
-def test_accuracy_is_that_of_the_last_parameters():
-    close = train(fitted(accuracy=lambda w, x, y: np.mean(np.abs(w["slope"] * x + w["offset"] - y) < 0.1)))
-    assert close.accuracy == 1.0
-    assert train(fitted(epochs=1)).accuracy is None
+def test_metrics_are_computed_after_each_epoch_on_the_validation_data():
+    def close(w, x, y):
+        return np.mean(np.abs(w["slope"] * x + w["offset"] - y) < 0.1)
+
+    apart = (X + 10, 2 * (X + 10) + 1)
+    metrics = {"close": close, "each": lambda w, x, y: w["slope"] * x}
+    trained = train(fitted(metrics=metrics, validation=apart))
+    assert (trained.metrics["close"][0], trained.metrics["close"][-1]) == (0.0, 1.0)
+    assert trained.metrics["each"][-1] == tuple(trained.state["slope"] * apart[0])
+    assert {len(values) for values in trained.metrics.values()} == {500}
 
 
 def test_a_loss_that_is_not_finite_stops_the_training():
@@ -76,11 +86,67 @@ def test_a_loss_that_is_not_finite_stops_the_training():
         train(fitted(step=lambda w, x, y: step(w, x, y, rate=1e200)))
 
 
+@pytest.mark.parametrize("name", ["data", "validation"])
+@pytest.mark.parametrize("data", [X, [X, X], "x"])
+def test_data_that_are_no_tuple_are_refused(name, data):
+    with pytest.raises(TypeError, match=f"{name} must be a tuple of arrays, as .x, y., not "):
+        fitted(**{name: data})
+
+
+@pytest.mark.parametrize(
+    ("metric", "said"),
+    [
+        (
+            lambda w, x, y: np.ones((2, 2)) * w["slope"],
+            "'m' must be a real scalar or vector, but it is float64",
+        ),
+        (lambda w, x, y: w["slope"] * 1j, "'m' must be a real scalar or vector, but it is complex128"),
+        (lambda w, x, y: w, "one scalar or vector"),
+    ],
+)
+def test_a_metric_that_is_no_curve_is_refused(metric, said):
+    with pytest.raises(TypeError, match=said):
+        fitted(metrics={"a": lambda w, x, y: w["slope"], "m": metric}).metrics_graph()
+
+
+def test_an_epoch_of_batches_is_a_step_on_each_and_its_loss_their_mean():
+    batches = Batches((np.arange(7.0), 2 * np.arange(7.0)), size=3, seed=4)
+    w, losses = {"slope": 0.0, "offset": 0.0}, []
+    for epoch in range(2):
+        found = []
+        for batch in batches.epoch(epoch):
+            loss, w = step(w, *batch, rate=0.01)
+            found.append(float(loss))
+        losses.append(np.mean(found))
+    seen = []
+    trained = train(fitted(step=slow, data=batches), epochs=2, on_step=seen.append)
+    assert trained.losses == pytest.approx(losses, rel=1e-12)
+    assert trained.state["slope"] == pytest.approx(float(w["slope"]), rel=1e-12)
+    assert len(seen) == 4
+    assert np.mean(seen[2:]) == pytest.approx(trained.losses[1], rel=1e-12)
+
+
+def slow(w, x, y):
+    return step(w, x, y, rate=0.01)
+
+
+def test_patience_ends_it_when_the_loss_no_longer_falls():
+    losses = iter([5.0, 4.0, 4.5, 3.0, 3.0, 3.5, 3.2, 1.0])
+    later = Training(
+        lambda n: (dagexec.call(lambda n: next(losses), n, spec=dagexec.Spec((), float)), n), 0.0, ()
+    )
+    trained = train(later, epochs=8, executor="serial", patience=3)
+    assert trained.losses == (5.0, 4.0, 4.5, 3.0, 3.0, 3.5, 3.2)
+    assert trained.why_it_ended == "no smaller loss for 3 epochs"
+    with pytest.raises(ValueError, match="patience is 0; at least one is needed"):
+        train(later, patience=0)
+
+
 @pytest.mark.parametrize(
     ("broken", "message"),
     [
-        (lambda w, x, y: line(w, x, y), r"must return \(loss, new_params\)"),
-        (lambda w, x, y: (line(w, x, y), w["slope"]), "its new parameters are"),
+        (lambda w, x, y: line(w, x, y), r"must return \(loss, new_state\)"),
+        (lambda w, x, y: (line(w, x, y), w["slope"]), "its new state is"),
         (lambda w, x, y: (x, w), "scalar loss"),
         (lambda w, x, y: (line(w, x, y), w | {"slope": x}), r"w.slope, a float64\[\], into a float64\[3\]"),
     ],

@@ -39,8 +39,8 @@ class Program(click.Group):
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
             raise
-        except KeyboardInterrupt:
-            raise _Ended("interrupted", INTERRUPTED) from None
+        except KeyboardInterrupt as error:
+            raise _Ended(": ".join(["interrupted", *map(str, error.args)]), INTERRUPTED) from None
         except Exception as error:
             if ctx.meta.get(DEBUG):
                 traceback.print_exception(error)

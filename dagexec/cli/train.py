@@ -1,16 +1,19 @@
-"""`dagexec train`: run the step of a graph file's training over and over, and show how the loss falls."""
+"""`dagexec train`: train what a graph file builds, show loss and metrics, keep checkpoints, compare."""
 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import click
 import numpy as np
+from rich.table import Table
 
 from dagexec.cli import show
+from dagexec.cli.curves import draw_curves
 from dagexec.cli.program import (
     debug_option,
     executor_option,
@@ -22,12 +25,27 @@ from dagexec.cli.program import (
     require_writable,
     workers_option,
 )
-from dagexec.files import written_whole
-from dagexec.graphfile import GraphFileError, load
+from dagexec.data import Batches
+from dagexec.graphfile import GraphFile, GraphFileError, load
 from dagexec.progress import progress
+from dagexec.training import Metric, Trained, Training
 from dagexec.training import train as train_epochs
 
 PLOTS = (".svg", ".png", ".pdf")
+WIDE = 1000  # columns of a table that goes into a file, where nothing needs to be wrapped
+MOST_COMPONENTS = 8  # of a vector that are shown
+
+
+def _compared(ctx: click.Context, _: click.Parameter, text: str | None) -> tuple[str, list[str]] | None:
+    if text is None:
+        return None
+    name, equals, values = text.partition("=")
+    found = [value.strip() for value in values.split(";" if ";" in values else ",")]
+    if not name or not equals or len(found) < 2 or len(set(found)) < len(found):
+        raise click.BadParameter(
+            f"{text!r} is not of the form name=a,b,c, or name=a;b;c where values have commas", ctx
+        )
+    return name.strip(), found
 
 
 @click.command()
@@ -35,9 +53,23 @@ PLOTS = (".svg", ".png", ".pdf")
 @options(
     parameters_option,
     click.option(
-        "--epochs", type=click.IntRange(min=1), help="Number of steps; by default what the file says."
+        "--epochs", type=click.IntRange(min=1), help="Passes over the data; by default what the file says."
     ),
-    click.option("--plot", type=click.Path(path_type=Path), help=f"Draw the loss curve: {', '.join(PLOTS)}."),
+    click.option("--seed", type=click.IntRange(min=0), help="The same as -p seed=N."),
+    click.option(
+        "--patience", type=click.IntRange(min=1), help="End after so many epochs of no smaller loss."
+    ),
+    click.option(
+        "--checkpoint", type=click.Path(path_type=Path), help="Keep the training in a safetensors file."
+    ),
+    click.option("--resume", is_flag=True, help="Go on from the file of --checkpoint."),
+    click.option(
+        "--compare",
+        metavar="NAME=A,B,...",
+        callback=_compared,
+        help="Train once with each value of a parameter. Use ; between values that have commas.",
+    ),
+    click.option("--plot", type=click.Path(path_type=Path), help=f"Draw the curves: {', '.join(PLOTS)}."),
     executor_option,
     workers_option,
     json_option,
@@ -47,67 +79,153 @@ def train(
     file: Path,
     texts: dict[str, str],
     epochs: int | None,
+    seed: int | None,
+    patience: int | None,
+    checkpoint: Path | None,
+    resume: bool,
+    compare: tuple[str, list[str]] | None,
     plot: Path | None,
     executor: str,
     workers: int | None,
     as_json: bool,
 ) -> None:
     """Train what FILE builds, if that is a Training."""
-    if plot is not None:
-        _require_plot(plot)
+    _require_sense(texts, seed, checkpoint, resume, compare is not None, plot)
+    if seed is not None:
+        texts = {**texts, "seed": str(seed)}
     loaded = load(file)
+    name, values = compare or ("", [""])
+    trainings = {
+        value: _training(loaded, {**texts, name: value} if compare else texts, epochs) for value in values
+    }
+    runs, seconds = {}, {}
+    for value, (training, count) in trainings.items():
+        start = perf_counter()
+        how: dict[str, Any] = {"checkpoint": checkpoint, "resume": resume, "patience": patience}
+        how |= {"executor": executor, "workers": workers, "epochs": count}
+        runs[value] = _trained(training, f"{name} {value}".strip() or "training", count, how)
+        seconds[value] = perf_counter() - start
+    if plot is not None:
+        draw_curves(runs, name, loaded.name, plot)
+    if as_json:
+        rows = [_as_json(name, value, run, seconds[value]) for value, run in runs.items()]
+        show.print_json({"file": str(file)} | ({"runs": rows} if compare else rows[0]))
+        return
+    if compare:
+        _print_comparison(name, runs, seconds)
+    else:
+        show.print_facts(_facts(trainings[""][0], runs[""], seconds[""], checkpoint))
+    if plot is not None:
+        click.echo(f"written: {plot}")
+
+
+def _require_sense(
+    texts: dict[str, str],
+    seed: int | None,
+    checkpoint: Path | None,
+    resume: bool,
+    comparing: bool,
+    plot: Path | None,
+) -> None:
+    """Raise what is wrong with the options before anything takes time."""
+    if plot is not None:
+        require_ending(plot, PLOTS, "--plot")
+        require_writable(plot)
+        if importlib.util.find_spec("matplotlib") is None:
+            raise click.ClickException("--plot needs matplotlib: pip install 'dagexec[draw]'")
+    if resume and checkpoint is None:
+        raise click.UsageError("--resume needs --checkpoint PATH, the file to go on from")
+    if checkpoint is not None:
+        if comparing:
+            raise click.UsageError("--checkpoint keeps one training, but --compare makes several")
+        require_writable(checkpoint)
+        if checkpoint.exists() and not resume:
+            raise click.UsageError(f"{checkpoint} is there already: add --resume, or remove it to start anew")
+    if seed is not None and "seed" in texts:
+        raise click.UsageError(f"--seed {seed} and -p seed={texts['seed']}: give one of them")
+
+
+def _training(loaded: GraphFile, texts: Mapping[str, str], epochs: int | None) -> tuple[Training, int]:
+    """What the file builds, and the number of epochs."""
     training = loaded.built(texts).training
     if training is None:
-        raise GraphFileError(f"{file} builds no training: its build returns (fn, args), see dagexec run")
-    start = perf_counter()
-    count = training.epochs if epochs is None else epochs
-    with progress("training", count) as advance, np.errstate(all="ignore"):
-        trained = train_epochs(
-            training, count, executor, workers, lambda _, loss: advance(f"loss {loss:.4g}")
+        raise GraphFileError(
+            f"{loaded.path} builds no training: its build returns (fn, args), see dagexec run"
         )
-    taken = perf_counter() - start
-    if plot is not None:
-        reached = "" if trained.accuracy is None else f", {trained.accuracy:.1%} right at the end"
-        plot_losses(trained.losses, f"{loaded.name}: loss by epoch{reached}", plot)
-    if as_json:
-        rows = {"losses": trained.losses, "accuracy": trained.accuracy, "seconds": taken}
-        show.print_json({"file": str(file), "epochs": count, **rows})
-        return
-    facts = [
-        ("epochs", f"{count} in {show.seconds(taken)}"),
-        ("loss", f"{show.number(trained.losses[0])} → {show.number(trained.losses[-1])}"),
-    ]
-    if trained.accuracy is not None:
-        facts.append(("accuracy", f"{trained.accuracy:.1%}"))
-    if plot is not None:
-        facts.append(("plot", str(plot)))
-    show.print_facts(facts)
+    return training, training.epochs if epochs is None else epochs
 
 
-def _require_plot(path: Path) -> None:
-    require_ending(path, PLOTS, "--plot")
-    require_writable(path)
-    if importlib.util.find_spec("matplotlib") is None:
-        raise click.ClickException("--plot needs matplotlib: pip install 'dagexec[draw]'")
+def _trained(training: Training, label: str, epochs: int, how: dict[str, Any]) -> Trained:
+    """Train with a progress bar that shows loss and metrics."""
+    done, note = 0, ""
+    with progress(label, epochs * training.steps, lambda: done) as advance, np.errstate(all="ignore"):
+
+        def on_step(loss: float) -> None:
+            nonlocal done
+            done += 1
+            advance(note or f"loss {loss:.4g}")
+
+        def on_epoch(epoch: int, loss: float, metrics: dict[str, Metric]) -> None:
+            nonlocal done, note
+            done = (epoch + 1) * training.steps
+            parts = [f"epoch {epoch + 1}", f"loss {loss:.4g}"]
+            scalars = {name: value for name, value in metrics.items() if isinstance(value, float)}
+            note = "  ".join(parts + [f"{name} {_value(name, value)}" for name, value in scalars.items()])
+
+        try:
+            return train_epochs(training, on_step=on_step, on_epoch=on_epoch, **how)
+        except KeyboardInterrupt:
+            path = how["checkpoint"]
+            if path is None or not path.exists():
+                raise
+            raise KeyboardInterrupt(f"{path} holds the last whole epoch, go on with --resume") from None
 
 
-def plot_losses(losses: Sequence[float], title: str, path: Path) -> None:
-    """Draw a loss curve to a file; its ending says the format."""
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import LogLocator, NullFormatter
+# --- what is printed ------------------------------------------------------------------------------------
+def _facts(
+    training: Training, trained: Trained, seconds: float, checkpoint: Path | None
+) -> list[tuple[str, str]]:
+    data = training.data
+    facts = [("epochs", f"{trained.epochs} in {show.seconds(seconds)}  ({trained.why_it_ended})")]
+    if isinstance(data, Batches):
+        left = f", {data.left_out} left out, others in each epoch" if data.left_out else ""
+        facts.append(("data", f"{data.rows} rows in {len(data)} batches of {data.size}{left}"))
+    facts.append(("loss", f"{show.number(trained.losses[0])} → {show.number(trained.losses[-1])}"))
+    facts += [(name, _value(name, values[-1])) for name, values in trained.metrics.items()]
+    if checkpoint is not None:
+        facts.append(("checkpoint", str(checkpoint)))
+    return facts
 
-    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
-    axes = figure.subplots()
-    axes.plot(range(1, len(losses) + 1), losses, color="#0072B2", linewidth=1.8)
-    axes.set(title=title, xlabel="epoch", ylabel="loss")
-    if min(losses) > 0 and max(losses) > 10 * min(losses):
-        axes.set_yscale("log")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.yaxis.set_minor_formatter(NullFormatter())
-        axes.yaxis.set_major_formatter("{x:g}")
-    last = (len(losses), losses[-1])
-    axes.annotate(f"{losses[-1]:.3g}", last, (0, 6), textcoords="offset points", ha="right")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(alpha=0.3)
-    with written_whole(path, "wb") as output:
-        figure.savefig(output, format=path.suffix[1:].lower(), dpi=150)
+
+def _value(name: str, value: Metric) -> str:
+    """A metric: an accuracy in percent, of a vector its first components."""
+    if isinstance(value, tuple):
+        shown = " ".join(f"{component:.3g}" for component in value[:MOST_COMPONENTS])
+        return shown + (f" and {len(value) - MOST_COMPONENTS} more" if len(value) > MOST_COMPONENTS else "")
+    return f"{value:.1%}" if "accuracy" in name else show.number(value)
+
+
+def _print_comparison(name: str, runs: Mapping[str, Trained], seconds: Mapping[str, float]) -> None:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    metrics = list(next(iter(runs.values())).metrics)
+    table.add_column(name)
+    for column in ("epochs", "loss", *metrics, "time"):
+        table.add_column(column, justify="right")
+    for value, run in runs.items():
+        cells = [show.number(run.losses[-1]), *[_value(name, run.metrics[name][-1]) for name in metrics]]
+        table.add_row(value, str(run.epochs), *cells, show.seconds(seconds[value]))
+    screen = show.console()
+    if not screen.is_terminal:
+        screen.width = WIDE
+    screen.print(table)
+
+
+def _as_json(name: str, value: str, run: Trained, seconds: float) -> dict[str, Any]:
+    row: dict[str, Any] = {name: value} if name else {}
+    return row | {
+        "epochs": run.epochs,
+        "losses": run.losses,
+        "metrics": run.metrics,
+        "why_it_ended": run.why_it_ended,
+        "seconds": seconds,
+    }

@@ -1,7 +1,8 @@
 """What is seen of a graph: boxes and arrows, before any colour or place.
 
 `picture` is the one place that decides what becomes a box: every node (levels "ops" and "scalar"), or all
-nodes of one scope and phase together (level "high"). Nodes that do nothing are not drawn: `item`, and scalar
+nodes of one scope and phase together (level "high"; there, many inputs that go the same ways, such as all
+parameters of a layer, are one box too). Nodes that do nothing are not drawn: `item`, and scalar
 constants, which stand in their readers' labels. In the bipartite style each value is a box of its own,
 between the box that makes it and those that read it.
 
@@ -16,8 +17,9 @@ between the box that makes it and those that read it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 from dagexec.draw.labels import (
@@ -35,6 +37,7 @@ from dagexec.draw.labels import (
 from dagexec.graph import CONSTANT, INPUT, ITEM, Graph, Node, Scope, Spec, is_scalar_constant
 
 Group = Any  # what the nodes of one box have in common; for a node drawn by itself, the node
+MOST_INPUTS = 10  # of more inputs, a folded picture shows those together that the same boxes read
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class Box:
     """One thing that is drawn. `key` is its id in the DOT text, `twin` the key of its forward twin's box."""
 
     key: str
-    kind: str  # "op", "fold" (many ops), "input", "value", or "tag" (stands for boxes far away)
+    kind: str  # "op", "fold" (many ops), "input" (one or many), "value", "tag" (stands for boxes far away)
     label: tuple[str, ...]
     phase: str
     scope: Scope
@@ -79,7 +82,7 @@ def picture(graph: Graph, *, level: str, depth: int = 1, bipartite: bool = False
     boxes = [view.box(group) for group in view.members]
     if bipartite:
         boxes += [view.value_box(value) for value in view.values()]
-    folded = sum(len(nodes) for nodes in view.members.values() if len(nodes) > 1)
+    folded = sum(box.nodes for box in boxes if box.nodes > 1 and box.kind != "input")
     boxes.sort(key=lambda box: (int(box.key[1:]), box.key))
     return Picture(tuple(boxes), tuple(view.arrows()), folded)
 
@@ -142,6 +145,28 @@ class _View:
         self.roles |= dict.fromkeys(filter(is_gradient_sum, graph.nodes), "sum")
         self.roles |= dict.fromkeys(loss_of(graph), "loss")
         self.outputs = {value for output in graph.outputs for value in seen_as[output]}
+        inputs = [node for node in graph.inputs if node in self.members]
+        if depth is not None and len(inputs) > MOST_INPUTS:
+            self._join(inputs)
+
+    def _join(self, inputs: Sequence[Node]) -> None:
+        """Make one group of all inputs that are parts of one argument and that the same boxes read."""
+        readers: dict[Node, set[Group]] = {node: set() for node in inputs}
+        for node, reads in self.reads.items():
+            group = self.group_of[node]
+            for value in readers.keys() & reads:
+                if self._keeper(value, group) is value:
+                    readers[value].add(group)
+        alike: dict[Group, list[Node]] = {}
+        for node, groups in readers.items():
+            argument = node.name.partition(".")[0]
+            alike.setdefault(("inputs", argument, frozenset(groups)), []).append(node)
+        for group, nodes in alike.items():
+            if len(nodes) > 1:
+                for node in nodes:
+                    del self.members[node]
+                    self.group_of[node] = group
+                self.members[group] = nodes
 
     def _add(self, node: Node, reads: tuple[Node, ...]) -> None:
         if node.op is ITEM and reads:
@@ -172,6 +197,8 @@ class _View:
         counts = Counter(node.op.name for node in nodes)
         details = (f"{len(nodes)} ops", *(f"{count} {name}" for name, count in counts.items()))
         first = nodes[0]
+        if group[0] == "inputs":
+            return self._inputs(group, nodes, role)
         if group[0] == "sum":
             name = f"∇{printable(group[1].name, 30)}"
             label = (f"{name} = Σ {len(nodes) + 1} gradients", dims(first.spec))
@@ -186,6 +213,17 @@ class _View:
         )
         return Box(
             self.key(group), "fold", label, phase, scope, "fold", role, twin, details, len(nodes), label[0]
+        )
+
+    def _inputs(self, group: Group, nodes: list[Node], role: str) -> Box:
+        parts = [node.name.split(".") for node in nodes]
+        common = takewhile(lambda level: len(set(level)) == 1, zip(*parts))
+        name = printable(".".join(level[0] for level in common), 30)
+        label = (f"{name} {len(nodes)} inputs".lstrip(),)
+        details = tuple(value_label(node) for node in nodes)
+        family = nodes[0].op.family
+        return Box(
+            self.key(group), "input", label, "forward", (), family, role, None, details, len(nodes), name
         )
 
     def _single(self, node: Node, role: str) -> Box:
@@ -273,6 +311,12 @@ class _View:
             value, node = uses[0]
             saved = value.phase == "forward" and node.phase == "backward"
             folded = len(self.members[self.group_of[value]]) > 1
-            told = folded and not saved and not self.bipartite and self.roles.get(node) != "sum"
+            told = (
+                folded
+                and not self._is_source(value)
+                and not saved
+                and not self.bipartite
+                and self.roles.get(node) != "sum"
+            )
             label = ", ".join(dict.fromkeys(dims(value.spec) for value, _ in uses)) if told else ""
             yield Arrow(source, target, printable(label), saved)

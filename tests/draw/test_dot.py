@@ -131,6 +131,39 @@ def test_the_shared_parameters_gradient_sum_is_one_folded_box():
     assert "∇w = Σ 6 gradients 3×3" in labels.values()
 
 
+def deep(layers, x):
+    for p in layers:
+        x = dense(p, x)
+    with dagexec.scope("loss"):
+        return np.sum(x**2)
+
+
+@dagexec.block
+def dense(p, x):
+    return x @ p["weights"] + p["bias"]
+
+
+def deep_graph(layers):
+    params = [{"weights": np.ones((3, 3)), "bias": np.ones(3)} for _ in range(layers)]
+    return dagexec.trace(deep)(params, np.ones((2, 3))).backward()
+
+
+def test_of_many_inputs_those_that_the_same_boxes_read_are_one():
+    labels, _, arrows = parsed(deep_graph(6), level="high")
+    ids = {label: key for key, label in labels.items()}
+    inputs = {label for label in labels.values() if "layers" in label and "∇" not in label}
+    assert inputs == {f"layers.{number} 2 inputs" for number in range(6)}
+    for number in range(6):
+        assert (ids[f"layers.{number} 2 inputs"], ids[f"dense[{number}] 2 ops"]) in arrows
+
+
+def test_few_inputs_are_drawn_one_by_one_and_so_are_all_where_ops_are():
+    few, _, _ = parsed(deep_graph(2), level="high")
+    assert {"layers.0.bias 3", "layers.0.weights 3×3"} < set(few.values())
+    every, _, _ = parsed(deep_graph(6), level="ops")
+    assert sum(label.startswith("layers.") for label in every.values()) == 12
+
+
 def test_depth_says_how_much_of_the_scope_is_kept():
     @dagexec.block
     def inner(x):

@@ -112,14 +112,15 @@ def assert_close(found: Any, wanted: Any) -> None:
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-10 * scale)
 
 
-def test_circle_learns_at_least_95_percent_of_its_points():
+def test_circle_learns_at_least_97_percent_of_its_points():
     training = built("circle").training
-    trained = train(training)
+    trained = train(training, epochs=1000)
     points, inside = training.data
-    assert trained.accuracy >= 0.95
-    for p in trained.params:
+    accuracy = trained.metrics["accuracy"][-1]
+    assert accuracy >= 0.97
+    for p in trained.state:
         points = 1 / (1 + np.exp(-(points @ p["weights"] + p["bias"])))
-    assert np.mean((points[:, 0] > 0.5) == (inside == 1)) == trained.accuracy
+    assert np.mean((points[:, 0] > 0.5) == (inside == 1)) == accuracy
     assert len(inside) == 41 * 41
     assert 0.15 < np.mean(inside) < 0.25  # π / 16
 
@@ -163,15 +164,14 @@ def test_word_count_counts_the_words_of_all_documents(executor, documents):
     assert (len(texts), sum(counts.values())) == (documents, 50 * documents)
 
 
-def test_every_sample_is_loaded_documented_and_has_a_seed():
-    found = dict(graph_files(GRAPHS))
-    samples = {"vector_self_sum", "matrix_vector", "fnn", "rnn", "circle", "word_count"}
-    assert {path.stem for path in found} == samples
+def test_every_graph_file_is_loaded_and_documented():
+    found = {path.stem: file for path, file in graph_files(GRAPHS)}
     for file in found.values():
-        assert isinstance(file, GraphFile)
-        assert file.doc.endswith(".")
-        assert file.parameters["seed"].default == 0
-        assert analyze(dagexec.plan(graph_of(file.built({})))).parallelism >= 1
+        assert isinstance(file, GraphFile), file
+        assert file.doc.endswith((".", "?"))
+        assert "seed" not in file.parameters or file.parameters["seed"].default == 0
+    for name in ("vector_self_sum", "matrix_vector", "fnn", "rnn", "circle", "word_count"):
+        assert analyze(dagexec.plan(graph_of(found[name].built({})))).parallelism >= 1
 
 
 def test_the_same_seed_gives_the_same_numbers_and_another_gives_others():
