@@ -1,21 +1,22 @@
 """Handwritten digits, read by convolutions: the same small detectors wherever they look.
 
-A dense layer learns anew for each pixel what a stroke is. A convolution learns it once: 3 × 3 weights slide over
-the image, and each of `width` such kernels leaves a map of where it found what it looks for. Max pooling keeps
-the strongest answer of each 2 × 2 places, so a digit may shift a little; the next convolution looks for patterns
-of patterns. When the maps are small, a dense layer decides.
+A dense layer learns anew for each pixel what a stroke is. A convolution learns it once: a kernel of 3 × 3 weights
+slides over the image and leaves a map of where it found what it looks for. Max pooling keeps the strongest
+answer of each 2 × 2 places, so a digit may shift a little, and the next convolution, with twice as many kernels,
+looks for patterns of patterns. When the maps are small, dense layers decide.
 
 - `depth` 3: two convolutions, each followed by pooling, and a dense layer.
-- `depth` 8: six convolutions, in pairs, and two dense layers. Batch norm keeps so deep a stack trainable.
-- `dropout` leaves out a part of what the dense layers see, so that none relies on a single pattern.
+- `depth` 8: six convolutions, in pairs, and two dense layers.
+- `batch_norm` normalises what a convolution finds; `dropout` leaves out a part of what dense layers see.
 
     dagexec train graphs/digits_cnn.py
-    dagexec train graphs/digits_cnn.py -p depth=8 -p batch_norm=yes --compare dropout=0,0.3
+    dagexec train graphs/digits_cnn.py --compare depth=3,8
     dagexec draw graphs/digits_cnn.py -o cnn.svg --level high
 
 The 1,437 images (and 360 others for validation) have 8 × 8 pixels; `data` may be a folder with MNIST's files.
 """
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -25,79 +26,68 @@ from dagexec import block, nn, optim, random, value_and_grad
 from dagexec.data import Batches, digits
 from dagexec.training import Training
 
-STAGES = {"3": ([1, 1], 1), "8": ([2, 2, 2], 2)}  # convolutions before each pooling, and dense layers
+HERE = Path(__file__).parent
 
 
 @block
 def convolution(layer, statistics, x, training):
-    """A convolution that keeps the size of the maps, normalised if the layer has a norm, and ReLU."""
+    """A convolution that keeps the size of the maps, normalised if the layer has a norm; then ReLU."""
     x = nn.conv2d(layer["conv"], x, padding="same")
     if "norm" in layer:
         x, statistics = nn.batch_norm(layer["norm"], x, statistics, training=training)
     return nn.relu(x), statistics
 
 
-def init(key, size, stages, dense, width, batch_norm):
-    """Stages of convolutions, each twice as wide as the last; dense layers; and running statistics."""
-    convolutions, statistics, channels = [], [], 1
-    for number, count in enumerate(stages):
-        convolutions.append([])
-        statistics.append([])
-        for _ in range(count):
-            key, now = random.split(key)
-            layer = {"conv": nn.init_conv2d(now, channels, width * 2**number, 3)}
-            channels = width * 2**number
-            if batch_norm:
-                layer["norm"] = nn.init_batch_norm(now, channels)
-            convolutions[-1].append(layer)
-            statistics[-1].append(nn.init_statistics(channels) if batch_norm else {})
+def init(key, size, stages, hidden, batch_norm):
+    """Parameters of stages, (how many convolutions, their kernels) each, and of dense layers; statistics."""
+    stage_params, statistics, channels = [], [], 1
+    for count, width in stages:
+        widths, channels = [channels, *[width] * count], width
+        key, *keys = random.split(key, count + 1)
+        layers = [{"conv": nn.init_conv2d(k, *pair, 3)} for k, pair in zip(keys, pairwise(widths))]
+        if batch_norm:
+            layers = [{**layer, "norm": nn.init_batch_norm(key, width)} for layer in layers]
+        stage_params.append(layers)
+        statistics.append([nn.init_statistics(width) if batch_norm else {} for _ in layers])
         size = max(1, size // 2)
-    sizes = [channels * size**2, *[4 * width] * (dense - 1), 10]
-    keys = random.split(key, dense)
-    return (convolutions, [nn.init_dense(*args) for args in zip(keys, sizes, sizes[1:])]), statistics
+    widths = [channels * size**2, *hidden, 10]
+    keys = random.split(key, len(hidden) + 1)
+    dense = [nn.init_dense(k, *pair) for k, pair in zip(keys, pairwise(widths))]
+    return {"stages": stage_params, "dense": dense}, statistics
 
 
-def build(
-    depth: Literal["3", "8"] = "3",
-    width: int = 16,
-    batch_norm: bool = False,
-    dropout: float = 0.3,
-    rate: float = 0.003,
-    batch: int = 32,
-    epochs: int = 15,
-    data: str = "",
-    seed: int = 0,
-):
-    images, labels, *validation = digits(data or Path(__file__).parent / "data" / "digits")
+def network(params, statistics, images, dropout=0.0, key=None):
+    """Logits (batch, 10) and the new statistics; without a key nothing is dropped, as for prediction."""
+    x, after = images[:, None], []
+    for layers, before in zip(params["stages"], statistics):
+        after.append([])
+        for layer, old in zip(layers, before):
+            x, new = convolution(layer, old, x, key is not None)
+            after[-1].append(new)
+        if x.shape[-1] > 1:
+            x = nn.max_pool(x)
+    x, dense = np.reshape(x, (len(x), -1)), params["dense"]
+    keys = [None] * len(dense) if key is None else random.split(key, len(dense))
+    for number, (layer, key) in enumerate(zip(dense, keys)):
+        x = nn.dense(layer, nn.dropout(key, nn.relu(x) if number else x, dropout))
+    return x, after
+
+
+def training_of(images, labels, validation, stages, hidden, batch_norm, dropout, rate, batch, epochs, seed):
+    """Adam with a rate that falls to nothing, as half a wave of the cosine."""
     key, later = random.split(random.key(seed))
-    params, statistics = init(key, images.shape[1], *STAGES[depth], width, batch_norm)
+    params, statistics = init(key, images.shape[1], stages, hidden, batch_norm)
     follow = optim.adam(optim.cosine(rate, epochs * (len(images) // batch)))
 
-    def network(params, statistics, images, key=None):
-        stages, dense = params
-        x, after = images[:, None], []
-        for layers, before in zip(stages, statistics):
-            after.append([])
-            for layer, old in zip(layers, before):
-                x, new = convolution(layer, old, x, key is not None)
-                after[-1].append(new)
-            x = nn.max_pool(x) if x.shape[-1] > 1 else x
-        x = np.reshape(x, (len(x), -1))
-        keys = [None] * len(dense) if key is None else random.split(key, len(dense))
-        for number, (layer, key) in enumerate(zip(dense, keys)):
-            x = nn.dense(layer, nn.dropout(key, nn.relu(x) if number else x, dropout))
-        return x, after
-
     def loss(params, statistics, images, labels, key=None):
-        logits, statistics = network(params, statistics, images, key)
+        logits, statistics = network(params, statistics, images, dropout, key)
         return nn.cross_entropy(logits, labels), statistics
 
     def step(state, images, labels):
         params, statistics, memory, key = state
         now, later = random.split(key)
-        (value, statistics), gradients = value_and_grad(loss, has_aux=True)(
-            params, statistics, images, labels, now
-        )
+        learn = value_and_grad(loss, has_aux=True)
+        (value, statistics), gradients = learn(params, statistics, images, labels, now)
         params, memory = follow.update(params, gradients, memory)
         return value, (params, statistics, memory, later)
 
@@ -107,3 +97,27 @@ def build(
     }
     state = params, statistics, follow.init(params), later
     return Training(step, state, Batches((images, labels), batch, seed), metrics, tuple(validation), epochs)
+
+
+def build(
+    depth: Literal["3", "8"] = "3",
+    width: int | None = None,
+    batch_norm: bool = False,
+    dropout: float = 0.1,
+    rate: float = 0.003,
+    batch: int = 32,
+    epochs: int = 15,
+    data: str = "",
+    seed: int = 0,
+):
+    """`width` is the number of kernels in the first layer; none is 32 for depth 3, 16 for depth 8."""
+    images, labels, *validation = digits(data or HERE / "data" / "digits")
+    if depth == "3":
+        width = width or 32
+        stages, hidden = [(1, width), (1, 2 * width)], []
+    else:
+        width = width or 16
+        stages, hidden = [(2, width), (2, 2 * width), (2, 4 * width)], [4 * width]
+    return training_of(
+        images, labels, validation, stages, hidden, batch_norm, dropout, rate, batch, epochs, seed
+    )

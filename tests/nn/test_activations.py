@@ -32,7 +32,7 @@ def test_values_and_slopes_are_those_of_pytorch(name, dtype):
     require_same(getattr(nn, name), THEIRS[name], 3 * numbers(0, 4, 5, dtype=dtype), dtype=dtype)
 
 
-@pytest.mark.parametrize("name", set(THEIRS) - {"softplus", "log_sigmoid"})
+@pytest.mark.parametrize("name", sorted(set(THEIRS) - {"softplus", "log_sigmoid"}))
 def test_the_corner_and_far_away(name):
     x = np.array([[0.0, 0.0, 1000.0, -1000.0]])
     require_same(getattr(nn, name), THEIRS[name], x, dtype="float64")

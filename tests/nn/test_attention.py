@@ -60,6 +60,12 @@ def test_a_query_that_may_look_at_nothing_gets_the_mean():
     np.testing.assert_allclose(seen[0], values.mean(0))
 
 
+def test_masked_scores_of_any_size_overflow_nowhere():
+    queries, keys = np.full((1, 1), 1e19, "float32"), np.array([[1e19], [-1e19], [1e19]], "float32")
+    seen = nn.attention(queries, keys, np.eye(3, dtype="float32"), np.array([[True, True, False]]))
+    assert seen.tolist() == [[1.0, 0.0, 0.0]]
+
+
 # --- blocks ---------------------------------------------------------------------------------------------
 @DTYPES
 @pytest.mark.parametrize("norm_first", [True, False])

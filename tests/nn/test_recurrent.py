@@ -73,6 +73,21 @@ def test_both_directions_are_those_of_torch(kind, dtype):
     )
 
 
+def test_each_direction_starts_from_its_own_state_and_gives_its_own_last():
+    params = {"forward": made("gru", "float64"), "backward": made("gru", "float64", seed=10)}
+
+    def ours(params, xs, start):
+        outputs, ends = nn.bidirectional(nn.gru_cell, params, xs, (start[0], start[1]))
+        return np.concatenate([outputs.reshape(-1), np.stack(ends).reshape(-1)])
+
+    def theirs(params, xs, start):
+        outputs, ends = torch_layers.recurrent("gru", params, xs, start)
+        return torch.cat([outputs.flatten(), ends.flatten()])
+
+    states = numbers(8, 2, 2, HIDDEN)
+    require_same(ours, theirs, params, numbers(7, 2, 4, FEATURES), states, dtype="float64")
+
+
 @KINDS
 @settings(max_examples=5, deadline=None)
 @given(length=st.integers(1, 5), padding=st.integers(0, 3))
