@@ -106,13 +106,20 @@ def linear_error(training: Training) -> float:
 
 
 # --- PyTorch --------------------------------------------------------------------------------------------
+def _torch() -> Any:
+    """PyTorch with one thread, as networks of this size are fastest, and a seed."""
+    import torch
+
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    return torch
+
+
 def trained_by_torch(make: Callable[[], Any], rate: float, cosine: bool = False) -> Peer:
     """The accuracy of a network of PyTorch after Adam has seen the same batches."""
 
     def accuracy(training: Training) -> float:
-        import torch
-
-        torch.manual_seed(0)
+        torch = _torch()
         model = make()
         optimiser = torch.optim.Adam(model.parameters(), rate)
         steps = training.epochs * training.steps
@@ -140,24 +147,28 @@ def torch_cnn(
     rate: float,
     batch_norm: bool = False,
     dropout: float = 0.0,
+    size: int = 8,
 ) -> Peer:
     """Stages of so many 3 × 3 convolutions, each stage with twice the maps and pooling, then dense layers."""
 
     def make() -> Any:
         from torch import nn
 
-        layers: list[Any] = [nn.Unflatten(1, (1, -1))]
+        layers: list[Any] = [nn.Unflatten(1, (1, size))]
+        units = 1
         for number, count in enumerate(stages):
-            maps = width * 2**number
             for _ in range(count):
-                layers.append(nn.LazyConv2d(maps, 3, padding="same"))
-                layers += [nn.LazyBatchNorm2d()] if batch_norm else []
+                layers.append(nn.Conv2d(units, width * 2**number, 3, padding="same"))
+                units = width * 2**number
+                layers += [nn.BatchNorm2d(units)] if batch_norm else []
                 layers.append(nn.ReLU())
             layers.append(nn.MaxPool2d(2))
         layers.append(nn.Flatten())
-        for units in dense:
-            layers += [nn.Dropout(dropout), nn.LazyLinear(units), nn.ReLU()]
-        return nn.Sequential(*layers, nn.Dropout(dropout), nn.LazyLinear(10))
+        units *= (size // 2 ** len(stages)) ** 2
+        for more in dense:
+            layers += [nn.Dropout(dropout), nn.Linear(units, more), nn.ReLU()]
+            units = more
+        return nn.Sequential(*layers, nn.Dropout(dropout), nn.Linear(units, 10))
 
     return trained_by_torch(make, rate, cosine=True)
 
@@ -189,11 +200,9 @@ def torch_language_model(transformer: bool, rate: float = 0.003, features: int =
     """The perplexity of a language model of PyTorch: a GRU, or two encoder blocks with a causal mask."""
 
     def perplexity(training: Training) -> float:
-        import torch
-
         from dagexec import optim
 
-        torch.manual_seed(0)
+        torch = _torch()
         (sentences,), (test,) = parts(training)
         words, length = int(sentences.max()) + 1, sentences.shape[1]
         model = _language_model(transformer, words, length, features)

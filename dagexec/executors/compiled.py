@@ -116,6 +116,20 @@ class Compiled:
         """How many workers it runs on."""
         return self._runner.workers
 
+    @property
+    def source(self) -> str:
+        """The flat program that a serial run has become, a call a line; empty before the third run.
+
+        >>> import dagexec
+        >>> compiled = dagexec.compile(dagexec.trace(lambda x: np.tanh(x) * x)(np.ones(3)), "serial")
+        >>> for _ in range(3):
+        ...     result = compiled(np.ones(3))
+        >>> print(compiled.source)
+        %1 = tanh(%0)                            bytes 0 to 24
+        %2 = multiply(%1, %0)                    a result
+        """
+        return self._runner.source
+
     def explain(self) -> str:
         """What it runs on and why, in lines: by estimates, and by what the runs so far have shown."""
         return self._runner.explain()

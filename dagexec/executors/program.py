@@ -298,6 +298,13 @@ class Program:
             return array
         return private(array) if array.flags.writeable else array.copy()
 
+    @property
+    def summary(self) -> str:
+        """How many calls on how much memory, in words."""
+        return (
+            f"a flat program of {len(self._calls)} calls, on {self.nbytes:,} bytes for all values in between"
+        )
+
     def __str__(self) -> str:
         lines = []
         for position, task in enumerate(self._tasks):

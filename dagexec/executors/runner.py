@@ -147,6 +147,12 @@ class Runner:
         """How many workers it runs on."""
         return 1 if self.executor == "serial" else self._choice.workers
 
+    @property
+    def source(self) -> str:
+        """The flat program that is run, a call a line; empty while there is none."""
+        program = getattr(self._execute, "program", None)
+        return "" if program is None else str(program)
+
     def explain(self) -> str:
         """What it runs on and why, in lines."""
         choice = self._choice

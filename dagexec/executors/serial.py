@@ -60,8 +60,13 @@ class Serial:
         self.program = None if seen is None else program_of(self.plan, seen)
         return self.plan.results(values)
 
+    @property
+    def story(self) -> list[str]:
+        """What has been made of the plan, in lines."""
+        return [] if self.program is None else [self.program.summary]
+
     def close(self) -> None:
-        """Nothing is held between runs."""
+        """Nothing is held between runs but the program's memory."""
 
 
 def unless_stopped(stop: list[BaseException], function: Callable[..., T], *arguments: Any) -> T:

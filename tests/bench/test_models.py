@@ -51,6 +51,17 @@ def test_classifiers_of_scikit_learn_and_pytorch_learn_what_is_easy():
     assert peers.sklearn_mlp(8, learning_rate_init=0.05)(easy) == 1
     pytest.importorskip("torch")
     assert peers.torch_recurrent("LSTM", 2, 8, 0.02, bidirectional=True)(easy) == 1
+    assert peers.torch_cnn([2], [8], 8, 0.02, batch_norm=True, dropout=0.1, size=2)(easy) == 1
+
+
+@pytest.mark.parametrize("transformer", [False, True])
+def test_a_language_model_of_pytorch_learns_a_sentence_that_is_always_the_same(transformer):
+    pytest.importorskip("torch")
+    sentences = np.tile([1, 2, 3, 4, 0], (20, 1))
+    always = Training(
+        lambda state, x: (0.0, state), 0.0, Batches((sentences,), 10), {}, (sentences[:2],), 100
+    )
+    assert peers.torch_language_model(transformer, rate=0.01, features=8)(always) < 1.2
 
 
 def test_the_majority_is_that_of_the_training_data_without_padding():
