@@ -20,8 +20,10 @@ Peer = Callable[[Training], float]
 
 def parts(training: Training) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """What it is trained on, and what its metrics are computed on."""
-    data = training.data.arrays if isinstance(training.data, Batches) else training.data
-    return data, training.validation or data
+    data, validation = (
+        part.arrays if isinstance(part, Batches) else part for part in (training.data, training.validation)
+    )
+    return data or (), validation or data or ()
 
 
 # --- scikit-learn ---------------------------------------------------------------------------------------
@@ -141,31 +143,32 @@ def trained_by_torch(make: Callable[[], Any], rate: float, cosine: bool = False)
 
 
 def torch_cnn(
-    stages: Sequence[int],
-    dense: Sequence[int],
-    width: int,
+    stages: Sequence[tuple[int, int]],
+    hidden: Sequence[int],
     rate: float,
+    dropout: float,
     batch_norm: bool = False,
-    dropout: float = 0.0,
-    size: int = 8,
+    zoom: int = 1,
 ) -> Peer:
-    """Stages of so many 3 × 3 convolutions, each stage with twice the maps and pooling, then dense layers."""
+    """Stages of so many 3 × 3 convolutions with so many maps, pooled after each stage, and dense layers."""
 
     def make() -> Any:
         from torch import nn
 
+        size = 8 * zoom
         layers: list[Any] = [nn.Unflatten(1, (1, size))]
         units = 1
-        for number, count in enumerate(stages):
+        for count, maps in stages:
             for _ in range(count):
-                layers.append(nn.Conv2d(units, width * 2**number, 3, padding="same"))
-                units = width * 2**number
-                layers += [nn.BatchNorm2d(units)] if batch_norm else []
+                layers.append(nn.Conv2d(units, maps, 3, padding="same"))
+                layers += [nn.BatchNorm2d(maps)] if batch_norm else []
                 layers.append(nn.ReLU())
-            layers.append(nn.MaxPool2d(2))
+                units = maps
+            layers += [nn.MaxPool2d(2)] if size > 1 else []
+            size = max(1, size // 2)
         layers.append(nn.Flatten())
-        units *= (size // 2 ** len(stages)) ** 2
-        for more in dense:
+        units *= size**2
+        for more in hidden:
             layers += [nn.Dropout(dropout), nn.Linear(units, more), nn.ReLU()]
             units = more
         return nn.Sequential(*layers, nn.Dropout(dropout), nn.Linear(units, 10))

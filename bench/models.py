@@ -35,6 +35,12 @@ class Model:
     texts: dict[str, str] = field(default_factory=dict)
 
 
+def _vgg(*counts: int) -> Peer:
+    """A VGG of an eighth of the paper's width, with batch norm."""
+    stages = list(zip(counts, (8, 16, 32, 64, 64)))
+    return peers.torch_cnn(stages, [512, 512], 0.002, 0.2, batch_norm=True, zoom=2)
+
+
 MODELS = (
     Model("equation", "x", "numpy.roots", peers.root_of(0.3, -0.4)),
     Model(
@@ -60,14 +66,23 @@ MODELS = (
         "scikit-learn MLP",
         peers.sklearn_mlp(64, 64, batch_size=32, max_iter=30, learning_rate_init=0.002),
     ),
-    Model("digits_cnn", "accuracy", "PyTorch", peers.torch_cnn([1, 1], [], 16, 0.003, dropout=0.3)),
+    Model(
+        "convolution_1d",
+        "accuracy",
+        "scikit-learn MLP",
+        peers.sklearn_mlp(32, batch_size=50, max_iter=20, learning_rate_init=0.01),
+    ),
+    Model("convolution_2d", "kernel error"),
+    Model("digits_cnn", "accuracy", "PyTorch", peers.torch_cnn([(1, 32), (1, 64)], [], 0.003, 0.1)),
     Model(
         "digits_cnn",
         "accuracy",
         "PyTorch",
-        peers.torch_cnn([2, 2, 2], [64], 16, 0.003, batch_norm=True, dropout=0.3),
+        peers.torch_cnn([(2, 16), (2, 32), (2, 64)], [64], 0.003, 0.1, batch_norm=True),
         {"depth": "8", "batch_norm": "yes"},
     ),
+    Model("vgg", "accuracy", "PyTorch", _vgg(1, 1, 2, 2, 2)),
+    Model("vgg", "accuracy", "PyTorch", _vgg(2, 2, 3, 3, 3), {"layers": "16"}),
     Model(
         "data_parallel",
         "accuracy",
@@ -194,4 +209,4 @@ def table(rows: list[Row]) -> str:
 def _figure(metric: str, value: float | None) -> str:
     if value is None:
         return ""
-    return f"{value:.1%}" if metric in ("accuracy", "right") else f"{value:.4g}"
+    return f"{value:.1%}" if metric in ("accuracy", "right") else f"{value:.5g}"

@@ -31,8 +31,8 @@ COMMANDS = {  # the name of the picture, which is the last argument
     "digits_mlp.svg": "dagexec draw graphs/digits_mlp.py --level high -o",
     "optimisers.png": "dagexec train graphs/digits_mlp.py --compare "
     "optimiser=sgd,momentum,nesterov,adagrad,rmsprop,adam --plot",
-    "initialisations.png": "dagexec train graphs/digits_mlp.py -p depth=10 -p norms=yes --epochs 10 "
-    "--compare initialisation=small,xavier,he,large --plot",
+    "initialisations.png": "dagexec train graphs/digits_mlp.py -p depth=10 -p norms=yes "
+    "-p activation=leaky_relu --epochs 10 --compare initialisation=small,xavier,he,large --plot",
     "activations.png": "dagexec train graphs/digits_mlp.py -p depth=10 -p norms=yes -p optimiser=sgd "
     "--epochs 10 --compare activation=sigmoid,tanh,relu,gelu --plot",
     "batch_norm.png": "dagexec train graphs/digits_mlp.py -p depth=10 -p activation=sigmoid -p optimiser=sgd "
@@ -41,6 +41,12 @@ COMMANDS = {  # the name of the picture, which is the last argument
     "--epochs 100 --compare weight_decay=0,1,10 --plot",
     "dropout.png": "dagexec train graphs/digits_mlp.py -p examples=150 -p width=128 --epochs 100 "
     "--compare dropout=0,0.3,0.6 --plot",
+    "convolution_1d.png": "dagexec train graphs/convolution_1d.py --compare pooling=max,avg,none --plot",
+    "convolution_2d.svg": "dagexec draw graphs/convolution_2d.py -p pooling=max --level high -o",
+    "convolution_2d.png": "dagexec train graphs/convolution_2d.py --compare pooling=none,max,avg --plot",
+    "digits_cnn.svg": "dagexec draw graphs/digits_cnn.py --level high -o",
+    "digits_cnn.png": "dagexec train graphs/digits_cnn.py -p batch_norm=yes --compare depth=3,8 --plot",
+    "vgg.png": "dagexec train graphs/vgg.py -p layers=16 --compare batch_norm=no,yes --plot",
     "sequence_classifier.png": "dagexec train graphs/sequence_classifier.py -p read=pixel "
     "--compare cell=rnn,lstm,gru --plot",
     "translation.png": "python graphs/translation.py",

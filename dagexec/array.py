@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import wraps
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
+from weakref import ref
 
 import numpy as np
 
@@ -265,7 +266,7 @@ class Array:
     a value runs on it unchanged. Its methods (`sum`, `reshape`, ...) are the functions of `dagexec.xp`.
     """
 
-    __slots__ = ("node",)
+    __slots__ = ("__weakref__", "node", "source", "views")  # the last two for views only: xp/views.py
     at_once = staticmethod(record)  # what an op on it does
 
     def __init__(self, node: Node) -> None:
@@ -328,12 +329,10 @@ class Array:
     __abs__, __invert__ = _prefix("abs"), _prefix("bitwise_invert")
     __hash__ = None  # type: ignore[assignment]
 
-    __rpow__ = _operator("pow")[1]
+    def __deepcopy__(self, memo: Any) -> Array:
+        return type(self)(self.node)  # the value is the same; what is assigned to either is not
 
-    def __iter__(self) -> Iterator[Array]:
-        if not self.shape:
-            raise TypeError(f"iteration over a 0-d array ({at(user_line())})")
-        return iter(self.at_once(TABLE["unstack"], (self,), {"axis": 0}))
+    __rpow__ = _operator("pow")[1]
 
     def __len__(self) -> int:
         if not self.shape:
@@ -343,6 +342,11 @@ class Array:
     if TYPE_CHECKING:  # what the namespace adds; documented there
 
         def __pow__(self, other: Any) -> Array: ...
+        def __iter__(self) -> Iterator[Array]: ...
+
+        source: tuple[Array, Callable[[Array], Array], Callable[[Array, Array], Array]]
+        views: dict[int, ref[Array]]
+
         def __getitem__(self, index: Any) -> Array: ...
         def __setitem__(self, index: Any, value: Any) -> None: ...
         def __array_namespace__(self, *, api_version: str | None = None) -> Any: ...

@@ -47,21 +47,22 @@ class Training:
     `step(state, *batch)` gives `(loss, new_state)`, the latter with the structure, shapes and dtypes of
     `state`. `data` is a tuple of arrays, all of which each step takes, or `Batches` of them. Each of
     `metrics`, by name, is array code from the state and `validation` (or, without, all of the data) to a
-    scalar or a vector, computed after each epoch.
+    scalar or a vector, computed after each epoch. Where `validation` are Batches, since there is no room for
+    all at once, it is the mean over the batches.
     """
 
     step: Callable[..., tuple[Any, Any]]
     state: Any
     data: tuple[Any, ...] | Batches
     metrics: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
-    validation: tuple[Any, ...] | None = None
+    validation: tuple[Any, ...] | Batches | None = None
     epochs: int = 100
 
     def __post_init__(self) -> None:
         """Raise TypeError for data that are no tuple: a single array would be taken apart row by row."""
         for name, data, kinds in (
             ("data", self.data, tuple | Batches),
-            ("validation", self.validation, tuple | None),
+            ("validation", self.validation, tuple | Batches | None),
         ):
             if not isinstance(data, kinds):
                 raise TypeError(f"{name} must be a tuple of arrays, as (x, y), not {type(data).__name__}")
@@ -101,10 +102,16 @@ class Training:
                 raise TypeError(f"{name} turns {given.name}, a {given.spec}, into a {new.spec}")
         return graph
 
-    def metrics_args(self, state: Any) -> tuple[Any, ...]:
-        """The arguments of the metrics."""
+    def measured(self) -> Iterator[tuple[Any, ...]]:
+        """What the metrics take, besides the state."""
+        if isinstance(self.validation, Batches):
+            return self.validation.epoch(0)
         data = self.data.arrays if isinstance(self.data, Batches) else self.data
-        return state, *(data if self.validation is None else self.validation)
+        return iter([data if self.validation is None else self.validation])
+
+    def metrics_args(self, state: Any) -> tuple[Any, ...]:
+        """The arguments of the metrics; where these are computed on batches, on the first."""
+        return state, *next(self.measured())
 
     def metrics_graph(self) -> Graph:
         """The graph that computes all metrics. Raises TypeError if one is neither a scalar nor a vector."""
@@ -220,8 +227,9 @@ def _measuring(
     compiled = opened.enter_context(compile(training.metrics_graph(), executor, workers))
 
     def measure(state: Any) -> dict[str, Metric]:
-        found = compiled(*training.metrics_args(state))
-        return {name: _number(found[name]) for name in training.metrics}
+        found = [compiled(state, *batch) for batch in training.measured()]
+        means = {name: np.mean([one[name] for one in found], 0, np.float64) for name in training.metrics}
+        return {name: _number(mean) for name, mean in means.items()}
 
     return measure
 

@@ -1,9 +1,9 @@
 """Handwritten digits, read by convolutions: the same small detectors wherever they look.
 
-A dense layer learns anew for each pixel what a stroke is. A convolution learns it once: a kernel of 3 × 3 weights
-slides over the image and leaves a map of where it found what it looks for. Max pooling keeps the strongest
-answer of each 2 × 2 places, so a digit may shift a little, and the next convolution, with twice as many kernels,
-looks for patterns of patterns. When the maps are small, dense layers decide.
+A dense layer learns anew for each pixel what a stroke is. A convolution learns it once: a kernel of 3 × 3
+weights slides over the image and leaves a map of where it found what it looks for. Max pooling keeps the
+strongest answer of each 2 × 2 places, so a digit may shift a little, and the next convolution, with twice as
+many kernels, looks for patterns of patterns. When the maps are small, dense layers decide.
 
 - `depth` 3: two convolutions, each followed by pooling, and a dense layer.
 - `depth` 8: six convolutions, in pairs, and two dense layers.
@@ -96,7 +96,8 @@ def training_of(images, labels, validation, stages, hidden, batch_norm, dropout,
         "accuracy": lambda state, images, labels: nn.accuracy(network(*state[:2], images)[0], labels),
     }
     state = params, statistics, follow.init(params), later
-    return Training(step, state, Batches((images, labels), batch, seed), metrics, tuple(validation), epochs)
+    unseen = Batches(validation, min(500, len(validation[0])))  # MNIST's 10,000 at once would take 4 GB
+    return Training(step, state, Batches((images, labels), batch, seed), metrics, unseen, epochs)
 
 
 def build(

@@ -13,7 +13,8 @@ Each ingredient is a parameter, so any two can be compared with everything else 
 
     dagexec train graphs/digits_mlp.py
     dagexec train graphs/digits_mlp.py --compare optimiser=sgd,momentum,nesterov,adagrad,rmsprop,adam
-    dagexec train graphs/digits_mlp.py -p depth=10 -p norms=yes --compare initialisation=small,he,large
+    dagexec train graphs/digits_mlp.py -p depth=10 -p norms=yes -p activation=leaky_relu \\
+        --compare initialisation=small,xavier,he,large --plot initialisations.png
     dagexec train graphs/digits_mlp.py -p depth=10 -p norms=yes -p optimiser=sgd \\
         --compare activation=sigmoid,tanh,relu --plot gradients.png
     dagexec train graphs/digits_mlp.py -p examples=150 -p width=128 --epochs 150 --compare dropout=0,0.5

@@ -86,6 +86,17 @@ def test_a_loss_that_is_not_finite_stops_the_training():
         train(fitted(step=lambda w, x, y: step(w, x, y, rate=1e200)))
 
 
+def test_metrics_of_batches_are_the_mean_over_them():
+    apart = X + np.arange(4)[:, None]
+    metrics = {"m": lambda w, x, y: np.mean(w["slope"] * x), "v": lambda w, x, y: w["slope"] * x[0]}
+    batches = Batches((apart, 2 * apart), size=2)
+    found = train(fitted(metrics=metrics, validation=batches, epochs=3))
+    whole = train(fitted(metrics=metrics, validation=(apart, 2 * apart), epochs=3))
+    assert found.metrics["m"] == pytest.approx(whole.metrics["m"], rel=1e-12)
+    first = [batch[0][0] for batch in batches.epoch(0)]
+    assert found.metrics["v"][-1] == pytest.approx(np.mean(first, axis=0) * found.state["slope"], rel=1e-12)
+
+
 @pytest.mark.parametrize("name", ["data", "validation"])
 @pytest.mark.parametrize("data", [X, [X, X], "x"])
 def test_data_that_are_no_tuple_are_refused(name, data):

@@ -42,7 +42,7 @@ def draw_curves(runs: Mapping[str, Trained], parameter: str, title: str, path: P
     for name in vectors:
         _draw_vectors([next(panels) for _ in runs], name, runs, parameter)
     with written_whole(path, "wb") as output:
-        figure.savefig(output, format=path.suffix[1:].lower(), dpi=150)
+        figure.savefig(output, format=path.suffix[1:].lower(), dpi=100)
 
 
 def _panels(figure: Any, groups: Sequence[int]) -> Iterator[Any]:

@@ -89,6 +89,24 @@ def _convolution_spec(
 
 
 # --- gradients ------------------------------------------------------------------------------------------
+def _turned_round(xp: Any, weights: Any, groups: int) -> Any:
+    """Weights (outputs, channels // groups, ...) as (channels, outputs // groups, ...)."""
+    if groups == 1:
+        return xp.swapaxes(weights, 0, 1)
+    outputs, channels, *kernel = weights.shape
+    by_group = xp.reshape(weights, (groups, outputs // groups, channels, *kernel))
+    return xp.reshape(xp.swapaxes(by_group, 1, 2), (groups * channels, outputs // groups, *kernel))
+
+
+def _channels_as_examples(xp: Any, x: Any, groups: int) -> Any:
+    """Data (batch, channels, ...) as (channels // groups, groups * batch, ...)."""
+    if groups == 1:
+        return xp.swapaxes(x, 0, 1)
+    batch, channels, *lengths = x.shape
+    by_group = xp.reshape(x, (batch, groups, channels // groups, *lengths))
+    return xp.reshape(xp.swapaxes(by_group, 0, 2), (channels // groups, groups * batch, *lengths))
+
+
 def _vjp_input(
     xp: Any,
     g: Any,
@@ -101,12 +119,9 @@ def _vjp_input(
     input_dilation: Numbers,
     groups: int,
 ) -> Any:
-    kernel, lengths = weights.shape[2:], x.shape[2:]
-    space = tuple(range(3, 3 + len(kernel)))
-    by_group = xp.reshape(weights, (groups, weights.shape[0] // groups, *weights.shape[1:]))
-    turned = xp.permute_dims(xp.flip(by_group, axis=tuple(space)), (0, 2, 1, *space))
-    mirrored = xp.reshape(turned, (x.shape[1], weights.shape[0] // groups, *kernel))
-    reach = [spread(k, d) for k, d in zip(kernel, dilation)]
+    lengths = x.shape[2:]
+    mirrored = xp.flip(_turned_round(xp, weights, groups), axis=tuple(range(2, weights.ndim)))
+    reach = [spread(k, d) for k, d in zip(weights.shape[2:], dilation)]
     before = [r - 1 - low for r, (low, _) in zip(reach, padding)]
     after = [
         spread(n, by) - spread(count, stride) + r - 1 - low
@@ -135,21 +150,15 @@ def _vjp_weights(
     input_dilation: Numbers,
     groups: int,
 ) -> Any:
-    batch, channels, *lengths = x.shape
-    space = tuple(range(3, 3 + len(lengths)))
-    by_group = xp.reshape(x, (batch, groups, channels // groups, *lengths))
-    swapped = xp.reshape(
-        xp.permute_dims(by_group, (2, 1, 0, *space)), (channels // groups, groups * batch, *lengths)
-    )
     # Elements at the end that no window reached are left out, or the kernel would come out longer.
     after = [
         spread(k, d) + spread(count, stride) - 1 - spread(n, by) - low
         for k, d, count, stride, n, by, (low, _) in zip(
-            weights.shape[2:], dilation, g.shape[2:], strides, lengths, input_dilation, padding
+            weights.shape[2:], dilation, g.shape[2:], strides, x.shape[2:], input_dilation, padding
         )
     ]
     result = xp.convolution(
-        swapped,
+        _channels_as_examples(xp, x, groups),
         xp.swapaxes(g, 0, 1),
         strides=dilation,
         padding=tuple((low, high) for (low, _), high in zip(padding, after)),

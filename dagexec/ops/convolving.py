@@ -29,7 +29,7 @@ Numbers = tuple[int, ...]
 Padding = tuple[tuple[int, int], ...]
 Params = dict[str, Any]
 
-CACHED = 1 << 19  # bytes of columns at a time; half of that, or twice as much, makes no difference
+CACHED = 1 << 19  # bytes of columns at a time; half of that makes no difference, twice as much is slower
 
 
 def spread(length: int, dilation: int) -> int:
@@ -88,9 +88,20 @@ def _windows(x: Any, places: Numbers, steps: Numbers, counts: Numbers, strides: 
     )
 
 
-def _row_chunks(rows: int, row_bytes: int) -> Iterator[slice]:
-    size = max(1, CACHED // max(1, row_bytes))
-    return (slice(start, min(rows, start + size)) for start in range(0, rows, size))
+def _row_chunks(rows: int, row_size: int, dtype: Any) -> Iterator[tuple[slice, Any]]:
+    """Some rows at a time, and room for as many of `row_size` elements: the same, so it stays cached."""
+    count = min(rows, max(1, CACHED // (row_size * dtype.itemsize)))
+    room = np.empty(count * row_size, dtype)
+    for start in range(0, rows, count):
+        stop = min(rows, start + count)
+        yield slice(start, stop), room[: (stop - start) * row_size]
+
+
+def _copied(view: Any, room: Any) -> Any:
+    """A contiguous copy."""
+    columns = room.reshape(view.shape)
+    columns[...] = view
+    return columns
 
 
 def _gathered(x: Any, weights: Any, params: Params, out: Any) -> None:
@@ -103,8 +114,8 @@ def _gathered(x: Any, weights: Any, params: Params, out: Any) -> None:
     matrices = np.ascontiguousarray(weights, out.dtype).reshape(groups, outputs // groups, depth)
     results = out.reshape(groups, outputs // groups, counts[0] * row)
     before = (slice(None),) * (1 + len(kernel))
-    for rows in _row_chunks(counts[0], groups * depth * row * out.itemsize):
-        columns = seen[(*before, rows)].reshape(groups, depth, (rows.stop - rows.start) * row)
+    for rows, room in _row_chunks(counts[0], groups * depth * row, out.dtype):
+        columns = _copied(seen[(*before, rows)], room).reshape(groups, depth, -1)
         np.matmul(matrices, columns, out=results[:, :, rows.start * row : rows.stop * row])
 
 
@@ -121,8 +132,8 @@ def _summed(x: Any, weights: Any, params: Params, out: Any) -> None:
     results = out.reshape(groups, outputs // groups, width)
     results[...] = 0
     before = (slice(None),) * (2 + len(counts))
-    for rows in _row_chunks(kernel[0], groups * width * row * out.itemsize):
-        columns = of_groups[(*before, rows)].reshape(groups, width, (rows.stop - rows.start) * row)
+    for rows, room in _row_chunks(kernel[0], groups * width * row, out.dtype):
+        columns = _copied(of_groups[(*before, rows)], room).reshape(groups, width, -1)
         results += matrices[:, :, rows.start * row : rows.stop * row] @ columns.swapaxes(1, 2)
 
 
@@ -136,9 +147,10 @@ def _scattered(x: Any, weights: Any, params: Params, out: Any) -> None:
     matrices = np.moveaxis(weights.astype(out.dtype), 1, -1).reshape(groups, -1, per_group)
     out[...] = 0
     axes = list(zip(lengths, params["input_dilation"], params["padding"], params["dilation"], counts))
-    for rows in _row_chunks(lengths[0], outputs * prod(kernel) * row * out.itemsize):
+    for rows, room in _row_chunks(lengths[0], outputs * prod(kernel) * row, out.dtype):
         height = rows.stop - rows.start
-        products = matrices @ flat[:, :, rows.start * row : rows.stop * row]
+        products = room.reshape(groups, matrices.shape[1], height * row)
+        np.matmul(matrices, flat[:, :, rows.start * row : rows.stop * row], out=products)
         products = products.reshape(outputs, *kernel, height, *lengths[1:], x.shape[0])
         for place in product(*map(range, kernel)):
             ends = [

@@ -26,6 +26,16 @@ from dagexec.transform.compiling import at_once
 from dagexec.transform.reverse import vjp
 
 
+def arguments(name: str, given: Any) -> tuple[Any, ...]:
+    """Primals or tangents, one for each argument; TypeError for what is no tuple or list of them."""
+    if not isinstance(given, tuple | list):
+        raise TypeError(
+            f"{name} takes its primals and tangents as tuples, one for each argument: (x,), not "
+            f"{type(given).__name__} ({at(user_line())})"
+        )
+    return tuple(given)
+
+
 def jvp(fn: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
     """The value of `fn(*primals)`, and how it changes along `tangents`.
 
@@ -38,7 +48,7 @@ def jvp(fn: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any])
     >>> float(value), float(tangent)
     (0.0, 2.0)
     """
-    primals, tangents = tuple(primals), tuple(tangents)
+    primals, tangents = arguments("jvp", primals), arguments("jvp", tangents)
     if CURRENT.get() is None:
         return at_once(lambda *both: jvp(fn, *both), (primals, tangents))  # type: ignore[no-any-return]
     directions = fitting(primals, tangents)

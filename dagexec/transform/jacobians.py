@@ -24,7 +24,7 @@ from dagexec.pytrees import flatten
 from dagexec.tracing import leaf_spec
 from dagexec.transform.batching import vmap
 from dagexec.transform.compiling import at_once
-from dagexec.transform.forward import fitting
+from dagexec.transform.forward import arguments, fitting
 from dagexec.transform.reverse import Argnums, Pullback, grad, vjp
 
 
@@ -108,7 +108,7 @@ def hvp(fn: Callable[..., Any], primals: Sequence[Any], tangents: Sequence[Any])
     >>> hvp(lambda x: x[0] ** 2 * x[1], (np.array([1.0, 2.0]),), (np.array([1.0, 0.0]),))
     array([4., 2.])
     """
-    primals, tangents = tuple(primals), tuple(tangents)
+    primals, tangents = arguments("hvp", primals), arguments("hvp", tangents)
     if CURRENT.get() is None:
         return at_once(lambda *both: hvp(fn, *both), (primals, tangents))
     directions = fitting(primals, tangents)

@@ -1,8 +1,7 @@
 """`x[index] = value` on traced arrays: the Array comes to stand for a new value, the old one stays as it was.
 
 Nothing is written anywhere. `index_put` records a new node, and the Array object that was assigned to is
-bound to it, so what was computed from the old value before keeps it. That holds for slices too: a slice
-taken earlier is a value of its own, not a view, and neither sees what is assigned to the other.
+bound to it, so what was computed from the old value before keeps it. Views follow (views.py).
 
 >>> import numpy as np
 >>> from dagexec import run, trace
@@ -15,6 +14,8 @@ array([2., 1., 1.])
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,8 @@ from dagexec.array import Array, TracingError, as_nodes, at, call, current_trace
 from dagexec.ops import TABLE
 from dagexec.ops.assignment import places
 from dagexec.xp.computing import where
-from dagexec.xp.moving import broadcast_to, normal_index, reshape, scatter_add
+from dagexec.xp.moving import broadcast_to, getitem, normal_index, reshape, scatter_add
+from dagexec.xp.views import linked, spread
 
 
 def index_put(x: Any, value: Any, *arrays: Any, index: tuple[Any, ...], unique: bool = False) -> Any:
@@ -57,6 +59,44 @@ def assign(x: Array, index: Any, value: Any) -> None:
     rebind(x, assigned(x, index, value))
 
 
+def index_view(x: Array, index: Any) -> Any:
+    """`x[index]`, for all of NumPy's indices but traced masks; a view, if of slices and numbers only."""
+    entries, arrays = normal_index(x, index)
+    part = getitem(x, *arrays, index=entries)
+    if arrays:
+        return part
+    return linked(
+        x, part, lambda base: index_view(base, index), lambda base, view: assigned(base, index, view)
+    )
+
+
+def rows(x: Array) -> Iterator[Any]:
+    """The parts of `x` along its first axis, one after the other: views, as in NumPy."""
+    if not x.shape:
+        raise TypeError(f"iteration over a 0-d array ({at(user_line())})")
+    return (_row(x, n, row) for n, row in enumerate(x.at_once(TABLE["unstack"], (x,), {"axis": 0})))
+
+
+def _row(x: Array, number: int, row: Array) -> Any:
+    return linked(
+        x, row, lambda base: index_view(base, number), lambda base, view: assigned(base, number, view)
+    )
+
+
+def assign_in_place(name: str) -> Callable[[Array, Any], Any]:
+    """Python's `x += y` and the like by its operator: what else is called `x`, or a view, follows.
+
+    Numbers are no arrays: without axes, only the name gets another value.
+    """
+    operate = getattr(operator, name)
+
+    def assign(x: Array, other: Any) -> Any:
+        result = operate(x, other)
+        return store(result, x, in_place=True) if x.shape else result
+
+    return assign
+
+
 def rebind(x: Array, value: Array) -> Array:
     """Let the Array object `x` stand for another value of its shape and dtype.
 
@@ -70,6 +110,7 @@ def rebind(x: Array, value: Array) -> Array:
             f"({at(user_line())})"
         )
     x.node = value.node
+    spread(x)
     return x
 
 
@@ -86,7 +127,8 @@ def store(result: Any, out: Any, casting: Any = "same_kind", *, in_place: bool =
     if not np.can_cast(result.dtype, out.dtype, casting):
         raise TypeError(f"a result of {result.dtype.name} does not fit into an array of {out.dtype.name}")
     if not isinstance(result, Array):
-        result = record(TABLE["broadcast_to"], (result,), {"shape": out.shape})
+        recorded = out.at_once if isinstance(out, Array) else record
+        result = recorded(TABLE["broadcast_to"], (result,), {"shape": out.shape})
     result = _in_dtype(broadcast_to(result, out.shape), out.dtype)
     return rebind(out, result) if isinstance(out, Array) else result
 
@@ -105,7 +147,7 @@ def _everywhere(x: Array, value: Any) -> Any:
     """`value` in the shape and dtype of `x`."""
     value = _fitting(value, x.ndim, x.dtype)
     if not isinstance(value, Array):
-        value = record(TABLE["broadcast_to"], (value,), {"shape": x.shape})
+        value = x.at_once(TABLE["broadcast_to"], (value,), {"shape": x.shape})
     return broadcast_to(_in_dtype(value, x.dtype), x.shape)
 
 

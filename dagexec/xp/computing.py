@@ -60,8 +60,8 @@ def pow(x: Any, exponent: Any) -> Any:
 
 
 def conj(x: Any) -> Any:
-    """The complex conjugate; a traced array of real numbers is returned as it is."""
-    return x if isinstance(x, Array) and x.dtype.kind in "iuf" else call(TABLE["conj"], x)
+    """The complex conjugate; of a traced array of real numbers a copy, for which nothing is recorded."""
+    return type(x)(x.node) if isinstance(x, Array) and x.dtype.kind in "iuf" else call(TABLE["conj"], x)
 
 
 def sign(x: Any) -> Any:
@@ -97,13 +97,13 @@ def clip(x: Any, min: Any = None, max: Any = None) -> Any:
 
 
 def astype(x: Any, dtype: Any, *, copy: bool = True, device: Any = None) -> Any:
-    """`x` in another dtype; if it has that already, `x` itself where it is traced or `copy` is false."""
+    """`x` in another dtype; if it has that already, a copy, or `x` itself where `copy` is false."""
     require_cpu(device)
     dtype = np.dtype(dtype)
     if isinstance(x, Array) or not copy:
         x = x if isinstance(x, Array) else np.asarray(x)
         if x.dtype == dtype:
-            return x
+            return type(x)(x.node) if copy else x
     return call(TABLE["astype"], x, dtype=dtype)
 
 

@@ -118,14 +118,14 @@ def eye(n_rows: int, n_cols: int | None = None, k: int = 0, dtype: Any = None, *
 def asarray(obj: Any, dtype: Any = None, *, device: Any = None, copy: bool | None = None) -> Any:
     """`obj` as an array: a traced one as it is (cast if `dtype` is given), anything else by NumPy.
 
-    Nested lists with traced arrays in them are stacked. `copy` True always copies an array that has values,
-    False never does: ValueError where it must.
+    Nested lists with traced arrays in them are stacked. `copy` True always copies, False never does:
+    ValueError where it must.
     """
     require_cpu(device)
     if isinstance(obj, Array):
         if copy is False and dtype is not None and dtype != obj.dtype:
             raise ValueError(f"asarray: {obj.dtype.name} becomes {np.dtype(dtype).name} by a copy only")
-        return obj if dtype is None else astype(obj, dtype)
+        return astype(obj, obj.dtype if dtype is None else dtype, copy=bool(copy))
     if isinstance(obj, list | tuple) and _holds_traced(obj):
         return asarray(stack([asarray(part) for part in obj]), dtype)
     return np.asarray(obj, dtype, copy=copy)

@@ -12,6 +12,7 @@ from dagexec.array import Array, TracingError, at, call, shape_of, user_line
 from dagexec.ops import TABLE, table
 from dagexec.ops.table import as_tuple, normalize_axes, one_axis
 from dagexec.xp.data_dependent import values_for
+from dagexec.xp.views import linked
 
 Axis = int | tuple[int, ...] | None
 
@@ -19,12 +20,13 @@ Axis = int | tuple[int, ...] | None
 def reshape(x: Any, shape: int | Sequence[int], *, copy: bool | None = None) -> Any:
     """The same elements in another shape; one length may be -1 and is worked out.
 
-    `copy` is for arrays that have values: True always copies, False never does (ValueError where it must).
+    It is a view: what is assigned to it reaches `x`. With `copy` True it is none; with False, ValueError
+    is raised where an array that has values must be copied.
     """
     lengths = tuple(operator.index(length) for length in as_tuple(shape))
     old = shape_of(x)
     if lengths == old and isinstance(x, Array):
-        return x
+        return type(x)(x.node) if copy is True else x
     if lengths.count(-1) == 1:
         known = int(np.prod([n for n in lengths if n != -1], dtype=np.int64))
         size = int(np.prod(old, dtype=np.int64))
@@ -34,7 +36,12 @@ def reshape(x: Any, shape: int | Sequence[int], *, copy: bool | None = None) -> 
         raise ValueError(f"reshape: an array of shape {old} does not fit shape {lengths}")
     if copy is not None and not isinstance(x, Array):
         return np.reshape(x, lengths, copy=copy)
-    return call(TABLE["reshape"], x, shape=lengths)
+    shaped = call(TABLE["reshape"], x, shape=lengths)
+    if copy is True:
+        return shaped
+    return linked(
+        x, shaped, lambda base: reshape(base, lengths), lambda base, view: reshape(view, base.shape)
+    )
 
 
 def broadcast_to(x: Any, shape: Sequence[int]) -> Any:
@@ -66,7 +73,12 @@ def permute_dims(x: Any, axes: Sequence[int] | None = None) -> Any:
         raise ValueError(f"permute_dims: axes {axes} are no order of {ndim} dimensions")
     if order == tuple(range(ndim)) and isinstance(x, Array):
         return x
-    return call(TABLE["permute_dims"], x, axes=order)
+    return linked(
+        x,
+        call(TABLE["permute_dims"], x, axes=order),
+        lambda base: permute_dims(base, order),
+        lambda base, view: permute_dims(view, tuple(map(order.index, range(ndim)))),
+    )
 
 
 def matrix_transpose(x: Any) -> Any:
@@ -215,12 +227,6 @@ def getitem(x: Any, *arrays: Any, index: tuple[Any, ...]) -> Any:
 def scatter_add(*inputs: Any, shape: tuple[int, ...], indices: tuple[tuple[Any, ...], ...]) -> Any:
     """Zeros of `shape` with `g` added at `index`: the transpose of `getitem`."""
     return call(TABLE["scatter_add"], *inputs, shape=shape, indices=indices)
-
-
-def index_with(x: Array, index: Any) -> Any:
-    """NumPy's basic and integer-array indexing of a traced array; masks whose values are known as well."""
-    entries, arrays = normal_index(x, index)
-    return getitem(x, *arrays, index=entries)
 
 
 def normal_index(x: Array, index: Any) -> tuple[tuple[Any, ...], list[Any]]:

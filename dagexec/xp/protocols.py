@@ -18,10 +18,10 @@ import optree
 from dagexec.array import Array, at, naming_the_line, user_line
 from dagexec.ops import TABLE
 from dagexec.xp import composed, linalg, registry
-from dagexec.xp.assigning import assign, store
+from dagexec.xp.assigning import assign, assign_in_place, index_view, rows, store
 from dagexec.xp.computing import FUNCTIONS, astype
 from dagexec.xp.computing import pow as power
-from dagexec.xp.moving import index_with, permute_dims
+from dagexec.xp.moving import permute_dims
 from dagexec.xp.numpy_functions import OF_VALUES
 from dagexec.xp.numpy_functions.rearranging import flatten
 from dagexec.xp.numpy_functions.rearranging import reshape as reshaped
@@ -129,7 +129,8 @@ def _refuse(what: str, why: str) -> Callable[..., NoReturn]:
 _MEMORY = "a traced array has no memory yet"
 OWN_METHODS: dict[str, Callable[..., Any]] = {
     "__array_namespace__": _namespace,
-    "__getitem__": index_with,
+    "__getitem__": index_view,
+    "__iter__": rows,
     "__setitem__": assign,
     "astype": _astype,
     "compress": _compress,
@@ -145,6 +146,10 @@ OWN_METHODS: dict[str, Callable[..., Any]] = {
     "resize": _refuse("x.resize", "the shape of an array stays; use np.resize"),
     "setflags": _refuse("x.setflags", _MEMORY),
 }
+IN_PLACE = (
+    *("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"),
+    *("and_", "or_", "xor", "lshift", "rshift"),
+)
 _NAMES = {"__getitem__": "x[...]", "__setitem__": "x[...] = value"}
 PROPERTIES: dict[str, Callable[[Array], Any]] = {
     "T": permute_dims,
@@ -175,5 +180,7 @@ def connect(namespace: Mapping[str, Any]) -> None:
     for name, protocol in (("__array_ufunc__", array_ufunc), ("__array_function__", _array_function)):
         setattr(Array, name, protocol)
     setattr(Array, "__pow__", power)  # noqa: B010
+    for name in IN_PLACE:
+        setattr(Array, f"__i{name.strip('_')}__", naming_the_line(assign_in_place(name), f"{name} in place"))
     for name, counterpart in (("mT", "matrix_transpose"), ("real", "real"), ("imag", "imag")):
         setattr(Array, name, property(namespace[counterpart]))

@@ -24,7 +24,7 @@ def test_a_row_has_what_is_reached_beside_the_peer(monkeypatch):
     (row,) = rows = models.measure()
     assert row["reaches"] == pytest.approx(4 / 3, abs=1e-9)
     assert row["peer_reaches"] == pytest.approx(4 / 3, abs=1e-12)
-    assert models.table(rows).splitlines()[2].startswith("| equation epochs=150 | x | 1.333 | 150 |")
+    assert models.table(rows).splitlines()[2].startswith("| equation epochs=150 | x | 1.3333 | 150 |")
 
 
 def test_a_peer_that_is_not_installed_is_left_out(monkeypatch):
@@ -38,20 +38,22 @@ def test_a_peer_that_is_not_installed_is_left_out(monkeypatch):
 
 
 def trained_on(x, y, test_x, test_y, size=4):
-    return Training(lambda state, x, y: (0.0, state), 0.0, Batches((x, y), size), {}, (test_x, test_y), 40)
+    return Training(lambda state, x, y: (0.0, state), 0.0, Batches((x, y), size), {}, (test_x, test_y), 12)
 
 
 def test_classifiers_of_scikit_learn_and_pytorch_learn_what_is_easy():
-    x = np.random.default_rng(0).normal(size=(40, 2, 2)).astype("float32")
+    x = np.random.default_rng(0).normal(size=(40, 8, 8)).astype("float32")
     labels = (x[:, 0, 0] > 0).astype(int)
-    x[:, 0, 0] += np.where(labels, 3, -3)
+    x[:, 0, 0] += np.where(labels, 9, -9)
     easy = trained_on(x[:30], labels[:30], x[30:], labels[30:])
     pytest.importorskip("sklearn")
     assert peers.sklearn_svc()(easy) == 1
     assert peers.sklearn_mlp(8, learning_rate_init=0.05)(easy) == 1
     pytest.importorskip("torch")
-    assert peers.torch_recurrent("LSTM", 2, 8, 0.02, bidirectional=True)(easy) == 1
-    assert peers.torch_cnn([2], [8], 8, 0.02, batch_norm=True, dropout=0.1, size=2)(easy) == 1
+    assert peers.torch_recurrent("LSTM", 8, 8, 0.02, bidirectional=True)(easy) == 1
+    assert (
+        peers.torch_cnn([(2, 4), (1, 8), (1, 8), (1, 8)], [8], 0.01, dropout=0.1, batch_norm=True)(easy) == 1
+    )
 
 
 @pytest.mark.parametrize("transformer", [False, True])

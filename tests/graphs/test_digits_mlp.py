@@ -130,13 +130,13 @@ def test_weights_that_are_equal_stay_equal():
 
 def test_few_examples_are_overfitted_and_dropout_and_weight_decay_help():
     def validation_losses(**texts):
-        training = built(examples="150", width="128", batch="50", rate="0.004", **texts)
+        training = built(examples="150", batch="150", rate="0.02", **texts)
         return train(training, epochs=150).metrics["validation loss"]
 
     plain = validation_losses()
     assert plain[-1] > 1.2 * min(plain)
-    assert validation_losses(dropout="0.5")[-1] < 0.95 * plain[-1]
-    assert validation_losses(weight_decay="1", optimiser="adamw")[-1] < 0.9 * plain[-1]
+    assert validation_losses(dropout="0.5")[-1] < 0.7 * plain[-1]
+    assert validation_losses(weight_decay="1", optimiser="adamw")[-1] < 0.7 * plain[-1]
 
 
 def test_each_step_drops_other_units():

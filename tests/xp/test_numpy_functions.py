@@ -180,6 +180,7 @@ CODE: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
 
 
 def _in_place(x: Any, y: Any) -> Any:
+    x = np.copy(x)
     z = x
     z += y
     z *= 2
@@ -198,11 +199,6 @@ def _unpack(x: Any) -> Any:
 @pytest.mark.parametrize("name", CODE)
 def test_numpy_code_gives_what_numpy_gives(name: str) -> None:
     fn, arguments = CODE[name]
-    if name == "in place":
-        expected = fn(*[argument.copy() for argument in arguments])
-        assert_same(traced(fn, *arguments)[1], expected[1])
-        assert_same(traced(fn, *arguments)[0], arguments[0])
-        return
     assert_same(leaves_of(traced(fn, *arguments)), leaves_of(fn(*arguments)))
 
 
