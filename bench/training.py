@@ -21,8 +21,17 @@ GRAPHS = Path(__file__).parent.parent / "graphs"
 ROUNDS, QUICK_ROUNDS = 20, 3
 WORKERS = 2
 
-VARIANTS: dict[str, tuple[dict[str, str], ...]] = {  # what is measured besides the default
+VARIANTS: dict[str, tuple[dict[str, str], ...]] = {  # the default and, where that is small, a larger one
+    "autoencoder": ({}, {"hidden": "1024,512", "batch": "256"}),
     "data_parallel": ({"shards": "1"}, {"shards": "2"}, {"shards": "4"}),
+    "digits_cnn": ({}, {"width": "64", "batch": "128"}),
+    "digits_mlp": ({}, {"width": "1024", "batch": "256"}),
+    "genetic": ({}, {"copies": "5000", "noise": "0.2"}),
+    "language_model": ({}, {"features": "256"}),
+    "sequence_classifier": ({}, {"bidirectional": "true", "hidden": "256", "batch": "128"}),
+    "tagging": ({}, {"hidden": "256"}),
+    "transformer_classifier": ({}, {"features": "128", "batch": "128"}),
+    "translation": ({}, {"size": "256"}),
 }
 
 Row = dict[str, Any]

@@ -16,9 +16,18 @@ def test_contestants_take_turns():
     assert [len(cell.seconds) for cell in cells] == [3, 3]
 
 
-def test_a_slow_contestant_plays_fewer_rounds():
-    slow, fast = Cell("slow", 1, lambda: time.sleep(0.02)), Cell("fast", 1, int)
-    play([slow, fast], seconds=0.001, rounds=9)
+def test_a_slow_contestant_plays_fewer_rounds(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(rounds, "perf_counter", lambda: now[0])
+
+    def lasting(seconds):
+        def run():
+            now[0] += seconds
+
+        return run
+
+    slow, fast = Cell("slow", 1, lasting(20.0)), Cell("fast", 1, lasting(0.01))
+    play([slow, fast], seconds=1.0, rounds=9)
     assert (len(slow.seconds), len(fast.seconds)) == (rounds.AT_LEAST, 9)
 
 
