@@ -329,6 +329,14 @@ class Array:
     __abs__, __invert__ = _prefix("abs"), _prefix("bitwise_invert")
     __hash__ = None  # type: ignore[assignment]
 
+    def __format__(self, spec: str) -> str:
+        if spec:
+            raise TracingError(
+                f"the format {spec!r} needs the value of {self!r}, but in a trace an array has only a shape and "
+                f"a dtype; print the result of the run ({at(user_line())})"
+            )
+        return repr(self)
+
     def __deepcopy__(self, memo: Any) -> Array:
         return type(self)(self.node)  # the value is the same; what is assigned to either is not
 
@@ -370,6 +378,7 @@ NEEDS_A_VALUE = {  # what asks for the value of an array, and what to do instead
     "item": ("item()", _AS_RESULT),
     "tolist": ("tolist()", _AS_RESULT),
     "__dlpack__": ("handing an array over by DLPack", _AS_RESULT),
+    "__round__": ("round()", "use np.round"),
     "__index__": ("an index, length or count", _AS_INTEGER),
     "__array__": (
         "making a NumPy array",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,6 +35,16 @@ def test_any_functions_make_a_graph(tmp_path, monkeypatch):
     exec(BLOCKS[1], names)
     assert names["result"].compute() == "aabbcc"  # type: ignore[attr-defined]
     assert "join" in (tmp_path / "join.svg").read_text()
+
+
+def test_the_page_of_transformations_runs():
+    page = (README.parent / "docs" / "transformations.md").read_text(encoding="utf-8")
+    names: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(block, names)
+    assert np.allclose(names["of_each_row"].mean(axis=0), names["gradient"])
+    assert np.allclose(names["matrix"] @ names["gradient"], names["curvature"])
+    assert names["noise"].shape == (3,)
 
 
 def test_the_graph_file_and_the_training_step_are_what_they_say(tmp_path):

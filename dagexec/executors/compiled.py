@@ -99,7 +99,10 @@ class Compiled:
             return self.graph.in_tree.flatten_up_to(args)
         except ValueError:
             given, wanted = flatten(args)[1], self.graph.in_tree
-            raise TypeError(f"the arguments have structure {given}, but the graph takes {wanted}") from None
+            names = ", ".join([node.name for node in self.graph.inputs])
+            raise TypeError(
+                f"the arguments have structure {given}, but the graph takes {wanted}: {names}"
+            ) from None
 
     @property
     def plan(self) -> Plan:
