@@ -332,8 +332,8 @@ class Array:
     def __format__(self, spec: str) -> str:
         if spec:
             raise TracingError(
-                f"the format {spec!r} needs the value of {self!r}, but in a trace an array has only a shape and "
-                f"a dtype; print the result of the run ({at(user_line())})"
+                f"the format {spec!r} needs the value of {self!r}, but in a trace an array has only a shape "
+                f"and a dtype; print the result of the run ({at(user_line())})"
             )
         return repr(self)
 
