@@ -21,21 +21,26 @@ from collections.abc import Callable
 from typing import Any
 from weakref import ref
 
-from dagexec.array import Array
+from dagexec.array import CURRENT, Array
 
 
 def linked(base: Any, view: Any, derive: Callable[[Any], Any], put: Callable[[Any, Any], Any]) -> Any:
     """`view`, which `derive` makes from `base`; `put(base, view)` is the base with the view's elements.
 
-    NumPy makes numbers, not views, where there are no axes.
+    NumPy makes numbers, not views, where there are no axes; and gradient rules assign to nothing.
     """
-    if isinstance(view, Array) and view.shape and view is not base:
+    if isinstance(view, Array) and view.shape and view is not base and not _in_a_rule():
         view.source = base, derive, put
         if not hasattr(base, "views"):
             base.views = {}
         views, key = base.views, id(view)
         views[key] = ref(view, lambda _: views.pop(key, None))
     return view
+
+
+def _in_a_rule() -> bool:
+    trace = CURRENT.get()
+    return trace is not None and trace.grad_of is not None
 
 
 def spread(x: Array, came_from: Array | None = None) -> None:
