@@ -41,7 +41,6 @@ from dagexec.memory import ALIGNMENT, Block, laid_out
 from dagexec.plan import Plan
 
 LARGE = 4096  # bytes of an argument or result that is not held on to between runs
-Results = Mapping[int, Sequence[Key]]  # by task
 
 
 class Operand:
@@ -307,9 +306,7 @@ class Program:
 
     def __str__(self) -> str:
         lines = []
-        for position, task in enumerate(self._tasks):
-            if task in self._tasks[:position][-1:]:  # a task may take several calls
-                continue
+        for task in dict.fromkeys(self._tasks):  # a task may take several calls
             _, sources = sources_of(self._plan, task)
             operands = ", ".join(f"%{slot}" + ("" if item is None else f"[{item}]") for slot, item in sources)
             lines.append(f"%{task} = {self._plan.name(task)}({operands})".ljust(40) + f" {self._place(task)}")

@@ -63,23 +63,20 @@ def index_view(x: Array, index: Any) -> Any:
     """`x[index]`, for all of NumPy's indices but traced masks; a view, if of slices and numbers only."""
     entries, arrays = normal_index(x, index)
     part = getitem(x, *arrays, index=entries)
-    if arrays:
-        return part
-    return linked(
-        x, part, lambda base: index_view(base, index), lambda base, view: assigned(base, index, view)
-    )
+    return part if arrays else _linked_part(x, index, part)
 
 
 def rows(x: Array) -> Iterator[Any]:
     """The parts of `x` along its first axis, one after the other: views, as in NumPy."""
     if not x.shape:
         raise TypeError(f"iteration over a 0-d array ({at(user_line())})")
-    return (_row(x, n, row) for n, row in enumerate(x.at_once(TABLE["unstack"], (x,), {"axis": 0})))
+    parts = x.at_once(TABLE["unstack"], (x,), {"axis": 0})
+    return (_linked_part(x, number, part) for number, part in enumerate(parts))
 
 
-def _row(x: Array, number: int, row: Array) -> Any:
+def _linked_part(x: Array, index: Any, part: Any) -> Any:
     return linked(
-        x, row, lambda base: index_view(base, number), lambda base, view: assigned(base, number, view)
+        x, part, lambda base: index_view(base, index), lambda base, view: assigned(base, index, view)
     )
 
 

@@ -43,14 +43,17 @@ def _in_a_rule() -> bool:
     return trace is not None and trace.grad_of is not None
 
 
-def spread(x: Array, came_from: Array | None = None) -> None:
-    """Let the views of `x`, and what it is a view of, follow its new value."""
-    for seen in list(getattr(x, "views", {}).values()):
-        view = seen()
-        if view is not None and view is not came_from:
-            view.node = view.source[1](x).node
-            spread(view, x)
-    if hasattr(x, "source") and x.source[0] is not came_from:
-        base, _, put = x.source
-        base.node = put(base, x).node
-        spread(base, x)
+def spread(x: Array) -> None:
+    """Let the views of `x`, and what it is a view of, follow its new value, and theirs in turn."""
+    changed: list[tuple[Array, Array | None]] = [(x, None)]
+    while changed:
+        x, came_from = changed.pop()
+        for seen in list(getattr(x, "views", {}).values()):
+            view = seen()
+            if view is not None and view is not came_from:
+                view.node = view.source[1](x).node
+                changed.append((view, x))
+        if hasattr(x, "source") and x.source[0] is not came_from:
+            base, _, put = x.source
+            base.node = put(base, x).node
+            changed.append((base, x))

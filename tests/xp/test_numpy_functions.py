@@ -202,6 +202,16 @@ def test_numpy_code_gives_what_numpy_gives(name: str) -> None:
     assert_same(leaves_of(traced(fn, *arguments)), leaves_of(fn(*arguments)))
 
 
+@pytest.mark.parametrize("function", [np.sum, np.prod, np.max, np.min])
+def test_reductions_take_their_arguments_by_place(function: Any) -> None:
+    dtype = (None,) if function in (np.sum, np.prod) else ()
+
+    def fn(x: Any) -> Any:
+        return function(x, 0, *dtype, None, True), function(x, 1, *dtype, None, False, 1.5)
+
+    assert_same(list(traced(fn, X)), list(fn(X)))
+
+
 COMPOSED = (
     "weighted", "norms", "differences", "products", "shapes", "joined", "repeated", "padded", "triangles",
     "clip",

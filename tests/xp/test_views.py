@@ -124,6 +124,17 @@ def test_copies_are_no_views() -> None:
     assert np.array_equal(np.asarray(fn(dagexec.variable(np.ones(2)))), np.ones(2))
 
 
+def test_a_long_chain_of_views_is_followed() -> None:
+    def fn(x: Any) -> Any:
+        first = y = x.copy()
+        for _ in range(3000):
+            y = y.T
+        y[0] = 7
+        return first
+
+    check(fn, np.ones((2, 2)))
+
+
 def test_gradients_follow_assignments() -> None:
     def fn(x: Any) -> Any:
         a = x * 1

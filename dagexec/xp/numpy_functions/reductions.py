@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -32,39 +33,30 @@ def _chosen(x: Any, where: Where, neutral: Any) -> Any:
     return x if where is True else np.where(where, x, neutral)
 
 
-@implements(np.sum)
-def sum(
-    a: Any,
-    axis: Axis = None,
-    dtype: Any = None,
-    keepdims: bool = False,
-    initial: Any = None,
-    where: Where = True,
-) -> Any:
-    """The sum over `axis` of the elements that `where` chooses, and of `initial`."""
-    total = FUNCTIONS["sum"](_chosen(a, where, 0), axis, dtype=dtype, keepdims=keepdims)
-    return total if initial is None else total + initial
+def _total(name: str, neutral: int, operate: Any) -> Any:
+    def total(
+        a: Any,
+        axis: Axis = None,
+        dtype: Any = None,
+        keepdims: bool = False,
+        initial: Any = None,
+        where: Where = True,
+    ) -> Any:
+        result = FUNCTIONS[name](_chosen(a, where, neutral), axis, dtype=dtype, keepdims=keepdims)
+        return result if initial is None else operate(result, initial)
+
+    total.__name__ = name
+    return total
 
 
-@implements(np.prod)
-def prod(
-    a: Any,
-    axis: Axis = None,
-    dtype: Any = None,
-    keepdims: bool = False,
-    initial: Any = None,
-    where: Where = True,
-) -> Any:
-    """The product over `axis` of the elements that `where` chooses, and of `initial`."""
-    total = FUNCTIONS["prod"](_chosen(a, where, 1), axis, dtype=dtype, keepdims=keepdims)
-    return total if initial is None else total * initial
+sum = implements(np.sum)(_total("sum", 0, operator.add))
+prod = implements(np.prod)(_total("prod", 1, operator.mul))
 
 
 def _extremum(name: str, larger: np.ufunc) -> Any:
     def extremum(
         a: Any,
         axis: Axis = None,
-        out: None = None,
         keepdims: bool = False,
         initial: Any = None,
         where: Where = True,
