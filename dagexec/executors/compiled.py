@@ -1,7 +1,8 @@
-"""A graph made ready to run: `compile` plans once, `Compiled` is called many times, `run` does both."""
+"""A graph made ready: `compile` rewrites and plans once, `Compiled` is called often, `run` does both."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from threading import Lock
 from typing import Any, Unpack
@@ -15,8 +16,9 @@ from dagexec.executors.failures import TasksFailed
 from dagexec.executors.runner import Options, Runner
 from dagexec.graph import Graph, Node, Spec
 from dagexec.libraries import NUMPY, Library, is_foreign, library_of, spec_of
-from dagexec.plan import Plan, plan
+from dagexec.plan import Plan, estimated_seconds, plan
 from dagexec.pytrees import flatten
+from dagexec.rewrite import REWRITES, Rewrite
 
 # Families of ops whose results may lie in the memory of others.
 SHARING = ("structure", "shape", "index", "control")
@@ -41,11 +43,15 @@ class Compiled:
         executor: str,
         workers: int | None,
         events: bool | Events,
+        rewrites: Sequence[Rewrite],
         options: Options,
     ) -> None:
         self.graph = graph
+        self._stages: list[tuple[str, Graph]] = []  # after each rewrite
+        for rewrite in () if _numbers_nodes(options) else rewrites:
+            self._stages.append((rewrite.__name__, rewrite(self._rewritten)))
         self._make_runner = partial(Runner, executor=executor, workers=workers, options=options)
-        self._runner = self._make_runner(plan(graph))
+        self._runner = self._make_runner(plan(self._rewritten))
         self._runners = {NUMPY: self._runner}
         self._making = Lock()
         self._executor = executor
@@ -64,9 +70,7 @@ class Compiled:
         values = runner.plan.values()
         for slot, argument in zip(runner.plan.inputs, arguments):
             values[slot] = argument
-        log = (
-            self._events if isinstance(self._events, Events) else Events(self.graph) if self._events else None
-        )
+        log = self._log(runner.plan.graph)
         try:
             results = runner.run(values, log)
             results = _own(results, arguments) if library is NUMPY else self._copied(results, library)
@@ -82,13 +86,23 @@ class Compiled:
                 raise TypeError(f"processes exchange NumPy arrays, not those of {library}: use threads")
             with self._making:
                 if library not in self._runners:
-                    self._runners[library] = self._make_runner(plan(self.graph, library))
+                    self._runners[library] = self._make_runner(plan(self._rewritten, library))
         return self._runners[library]
+
+    def _log(self, graph: Graph) -> Events | None:
+        if not isinstance(self._events, Events):
+            return Events(graph) if self._events else None
+        self._events.graph = graph
+        return self._events
+
+    @property
+    def _rewritten(self) -> Graph:
+        return self._stages[-1][1] if self._stages else self.graph
 
     def _copied(self, results: list[Any], library: Library) -> list[Any]:
         """Results in memory of their own: copies of those that may be views of others or of arguments."""
         seen: set[Node] = set()
-        for position, node in enumerate(self.graph.outputs):
+        for position, node in enumerate(self._rewritten.outputs):
             if node in seen or node.op.family in SHARING:
                 results[position] = library.xp.asarray(results[position], copy=True)
             seen.add(node)
@@ -134,8 +148,19 @@ class Compiled:
         return self._runner.source
 
     def explain(self) -> str:
-        """What it runs on and why, in lines: by estimates, and by what the runs so far have shown."""
-        return self._runner.explain()
+        """What it runs on and why, in lines: by estimates, and by what the runs so far have shown.
+
+        Then what each rewrite has done, with the estimated time of the graph on one worker.
+        """
+        return "\n".join([self._runner.explain(), *self._what_rewrites_did()])
+
+    def _what_rewrites_did(self) -> Iterator[str]:
+        before = self.graph
+        for name, after in self._stages:
+            if after is not before:
+                nodes = f"{len(before):,} nodes become {len(after):,}"
+                yield f"{name}: {nodes}, {_milliseconds(before)} ms become {_milliseconds(after)}"
+            before = after
 
     def close(self) -> None:
         """Let threads and processes go."""
@@ -151,6 +176,15 @@ class Compiled:
     def __repr__(self) -> str:
         where = f"{self.executor}, {self.workers} worker{'s' if self.workers > 1 else ''}"
         return f"<Compiled {self.graph.name}: {len(self.plan.tasks)} tasks, {where}>"
+
+
+def _numbers_nodes(options: Options) -> bool:
+    """Do some options speak of nodes by number? Then these are numbers in the graph as it was given."""
+    return "costs" in options or any(isinstance(option, Mapping) for option in options.values())
+
+
+def _milliseconds(graph: Graph) -> str:
+    return f"{sum(map(estimated_seconds, graph.nodes)) * 1e3:.3g}"
 
 
 def _checked(leaf: Any, node: Node, library: Library) -> Any:
@@ -212,13 +246,19 @@ def compile(
     workers: int | None = None,
     *,
     events: bool | Events = False,
+    rewrites: Sequence[Rewrite] = REWRITES,
     **options: Unpack[Options],
 ) -> Compiled:
-    """Plan a graph for many runs.
+    """Rewrite and plan a graph for many runs.
 
     `executor` is "serial", "threads", "processes" or "auto", which compares, tries, and explains itself
     (`explain()`); `workers` defaults to the number of cores. For the options see `Options`. Results have the
     same bits on every executor; only "auto" may let BLAS use several threads, which may change the last bits.
+
+    `rewrites` are functions from graph to graph, applied one after another: by default those of
+    `dagexec.rewrite.REWRITES`, which make it faster and may change the last bits, `()` for none. Where
+    options give nodes by number (`costs`, or mappings), nothing is rewritten.
+
     Raises ValueError for an unknown executor, no workers, or options that make no sense.
 
     >>> import dagexec
@@ -226,7 +266,7 @@ def compile(
     >>> float(double(3.0)), double.executor
     (6.0, 'serial')
     """
-    return Compiled(graph, executor, workers, events, options)
+    return Compiled(graph, executor, workers, events, rewrites, options)
 
 
 def run(
@@ -235,6 +275,7 @@ def run(
     executor: str = "auto",
     workers: int | None = None,
     events: bool | Events = False,
+    rewrites: Sequence[Rewrite] = REWRITES,
     **options: Unpack[Options],
 ) -> Any:
     """Run a graph once: `compile(graph, ...)(*args)`.
@@ -243,5 +284,5 @@ def run(
     >>> float(dagexec.run(dagexec.trace(lambda x, y: x * y)(1.0, 1.0), 3.0, 4.0))
     12.0
     """
-    with Compiled(graph, executor, workers, events, options) as compiled:
+    with Compiled(graph, executor, workers, events, rewrites, options) as compiled:
         return compiled(*args)

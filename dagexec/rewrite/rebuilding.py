@@ -1,0 +1,105 @@
+"""What rewrites have in common: a graph made from another one, node by node.
+
+A rewrite goes over the nodes of a graph and says of each what stands for it from now on. Most are kept. What
+is new is written as array code, like a gradient rule, and labelled like the node that it stands for:
+
+>>> import numpy as np, dagexec
+>>> graph = dagexec.trace(lambda x: np.log(np.exp(x)) + 1)(np.ones(3))
+>>> rebuilding = Rebuilding(graph)
+>>> for node in graph.nodes:
+...     if node.op.name == "log" and node.inputs[0].op.name == "exp":
+...         rebuilding.replace(node, lambda x: x, node.inputs[0].inputs[0])
+...     else:
+...         rebuilding.keep(node)
+>>> print(rebuilding.graph())
+lambda(x: float64[3]):
+  %2 = add(x, 1.0)                               float64[3]
+  return %2
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from dagexec.array import Array, Trace, as_nodes, recording
+from dagexec.graph import Graph, Node, is_scalar_constant, reachable
+
+Rewrite = Callable[[Graph], Graph]
+
+
+class Rebuilding:
+    """A graph under way that computes the same as another.
+
+    `new` has for each node of the old graph that was kept or replaced what stands for it now. New nodes may
+    be made in any order that has what they read made before; in the graph they stand as near as can be to
+    where the old one had them.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.old = graph
+        self.new: dict[Node, Node] = {}
+        self._trace = Trace()
+        self._trace.scalars = {
+            (node.spec.dtype, node.params["value"].tobytes()): node
+            for node in graph.nodes
+            if is_scalar_constant(node)
+        }
+
+    def keep(self, node: Node) -> None:
+        """Let a node be as it is, reading what stands for its inputs now."""
+        new = self.new
+        inputs = tuple([new[source] for source in node.inputs])
+        twin = new.get(node.grad_of, node.grad_of) if node.grad_of else None
+        if inputs != node.inputs or twin is not node.grad_of:
+            labels = node.scope, node.phase, node.name, twin, node.where
+            new[node] = Node(node.op, inputs, node.params, node.spec, *labels)
+        else:
+            new[node] = node
+        self._trace.nodes.append(new[node])
+
+    def replace(self, node: Node, function: Callable[..., Any], *sources: Node) -> None:
+        """Let the Array that `function` makes of those of other nodes of the old graph stand for a node."""
+        self.new[node] = self.make(node, function, *[self.new[source] for source in sources])
+
+    def merge(self, node: Node, other: Node) -> None:
+        """Let another node of the old graph stand for this one as well."""
+        self.new[node] = self.new[other]
+
+    def make(self, like: Node, function: Callable[..., Any], *sources: Node) -> Node:
+        """The node of the Array that `function` makes of those of nodes of the new graph.
+
+        All that is recorded on the way is labelled like the node `like` of the old graph.
+        """
+        trace = self._trace
+        twin = self.new.get(like.grad_of, like.grad_of) if like.grad_of else None
+        trace.scope, trace.phase, trace.grad_of, trace.where = like.scope, like.phase, twin, like.where
+        with recording(trace):
+            return as_nodes(trace, [function(*map(Array, sources))])[0]
+
+    def graph(self) -> Graph:
+        """The new graph, with what its outputs need; the old one itself, if everything was kept."""
+        old = self.old
+        outputs = [self.new[node] for node in old.outputs]
+        inputs = [self.new[node] for node in old.inputs]
+        constants = dict.fromkeys(self._trace.scalars.values())
+        nodes = arranged([*inputs, *constants, *self._trace.nodes])
+        given = set(inputs)
+        needed = [*inputs, *(node for node in reachable(nodes, outputs) if node not in given)]
+        if outputs == [*old.outputs] and set(needed) == set(old.nodes):
+            return old
+        return Graph(needed, inputs, outputs, old.in_tree, old.out_tree, old.name)
+
+
+def arranged(nodes: Iterable[Node]) -> list[Node]:
+    """Nodes in topological order: in the order given, but each after all that it reads; each once."""
+    done: dict[Node, None] = {}
+    for node in nodes:
+        waiting = [node]
+        while waiting:
+            missing = [source for source in waiting[-1].inputs if source not in done]
+            if missing:
+                waiting += missing
+            else:
+                done[waiting.pop()] = None
+    return list(done)
