@@ -245,22 +245,49 @@ for _name, _rule, _doc in (
 
 
 # --- selection -----------------------------------------------------------------------------------------
-def _larger(xp: Any, g: Any, a: Any, b: Any) -> Any:
-    """The share of `a` in the cotangent of the larger of both: ties are split in halves, as in JAX."""
-    return xp.where(xp.greater(a, b), g, xp.where(xp.equal(a, b), 0.5 * g, 0))
+def _exceeds_spec(a: Spec, b: Spec) -> Spec:
+    return Spec(broadcast_shapes(a.shape, b.shape), np.result_type(a.dtype, b.dtype))
 
 
+def _exceeds(a: Any, b: Any) -> Any:
+    twice = np.add(np.greater(a, b), np.greater_equal(a, b), dtype=np.int8)
+    return np.multiply(twice, np.result_type(a, b).type(0.5))
+
+
+def _exceeds_elsewhere(xp: Any, a: Any, b: Any) -> Any:
+    dtype = xp.result_type(a, b)
+    half = xp.asarray(0.5, dtype=dtype)
+    return (xp.astype(xp.greater(a, b), dtype) + xp.astype(xp.greater_equal(a, b), dtype)) * half
+
+
+def _exceeds_into(out: Any, a: Any, b: Any) -> None:
+    """The same, counted in bytes: a quarter of the time that two selections take."""
+    twice = np.add(np.greater(a, b).view(np.int8), np.greater_equal(a, b).view(np.int8))
+    np.copyto(out, twice)
+    np.multiply(out, 0.5, out=out)
+
+
+declare(
+    Op(
+        "exceeds",
+        _exceeds_spec,
+        lambda xp: _exceeds if xp is np else partial(_exceeds_elsewhere, xp),
+        cost=lambda out, *specs: 3.0 * out.size,
+        into=lambda inputs, out: [(_exceeds_into, (out, *inputs))] if out.dtype.kind == "f" else [],
+        doc="1 where a > b, 1/2 where both are equal, 0 elsewhere: the share of a in the larger of both",
+    )
+)
 ufunc(
     "maximum",
-    lambda xp, g, y, a, b: _larger(xp, g, a, b),
-    lambda xp, g, y, a, b: _larger(xp, g, b, a),
+    lambda xp, g, y, a, b: g * xp.exceeds(a, b),
+    lambda xp, g, y, a, b: g * xp.exceeds(b, a),
     onnx="Max",
     doc="the larger of both",
 )
 ufunc(
     "minimum",
-    lambda xp, g, y, a, b: _larger(xp, g, b, a),
-    lambda xp, g, y, a, b: _larger(xp, g, a, b),
+    lambda xp, g, y, a, b: g * xp.exceeds(b, a),
+    lambda xp, g, y, a, b: g * xp.exceeds(a, b),
     onnx="Min",
     doc="the smaller of both",
 )

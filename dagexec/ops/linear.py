@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,8 @@ def _matmul_vjp_a(xp: Any, g: Any, y: Any, a: Any, b: Any) -> Any:
 
 
 def _matmul_vjp_b(xp: Any, g: Any, y: Any, a: Any, b: Any) -> Any:
+    if b.ndim == 2 and a.ndim > 2:  # one product over all rows, not a sum of one product for each matrix
+        a, g = (xp.reshape(x, (prod(x.shape[:-1]), x.shape[-1])) for x in (a, g))
     matrix_g, matrix_a, _ = _as_matrices(xp, g, a, b)
     result = xp.matrix_transpose(matrix_a) @ matrix_g
     return result[..., 0] if b.ndim == 1 else result

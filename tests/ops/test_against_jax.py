@@ -204,6 +204,12 @@ _MIXED = [
     ("bool", "float32", "complex128"),
 ]
 twin("where", operands(PLAIN, PLAIN, PLAIN, dtypes=_MIXED))
+twin(
+    "exceeds",
+    operands(*[(-2.0, 2.0)] * 2, dtypes=each(*FLOATS, count=2)),
+    lambda np, a, b: np.exceeds(np.round(a), np.round(b)),
+    lambda jax, a, b: jax.numpy.heaviside(jax.numpy.round(a) - jax.numpy.round(b), 0.5),
+)
 twin("clip", operands((-2.0, 2.0), (-1.0, 0.2), (-0.2, 1.0), dtypes=each(*FLOATS, "int32", count=3)))
 twin("clip", operands((-2.0, 2.0), (0.0, 1.0), (-1.0, 0.5), dtypes=each("float64", count=3)))  # limits cross
 

@@ -353,7 +353,7 @@ NOT_DIFFERENTIABLE: dict[str, Callable[..., Any]] = {
         name: lambda x, name=name: getattr(xp, name)(x, 0.3)
         for name in (
             "floor_divide", "equal", "not_equal", "less", "less_equal", "greater", "greater_equal",
-            "logical_and", "logical_or", "logical_xor", "nextafter",
+            "logical_and", "logical_or", "logical_xor", "nextafter", "exceeds",
         )
     },
     **{
