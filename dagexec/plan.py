@@ -80,13 +80,17 @@ class Plan:
 
     def values(self) -> list[Any]:
         """The list of values as it is before a run: constants, None elsewhere."""
+        return self._before_a_run.copy()
+
+    @cached_property
+    def _before_a_run(self) -> list[Any]:
         values: list[Any] = [None] * len(self.functions)
         for slot, value in self.constants.items():
             values[slot] = value
         return values
 
-    def results(self, values: Sequence[Any]) -> list[Any]:
-        """The results, in their order, from the list of values after a run."""
+    def results(self, values: Sequence[Any] | Mapping[int, Any]) -> list[Any]:
+        """The results, in their order, from the values of a run by slot."""
         return [values[slot] if item is None else values[slot][item] for slot, item in self.outputs]
 
     @cached_property

@@ -56,6 +56,7 @@ class Compiled:
         self._making = Lock()
         self._executor = executor
         self._events = events
+        self._specs = [node.spec for node in graph.inputs]
 
     def __call__(self, *args: Any) -> Any:
         """Run the graph on arguments of the structure, shapes and dtypes that it was traced with.
@@ -63,10 +64,12 @@ class Compiled:
         Raises TypeError or ValueError where they differ, or are arrays of several libraries. An error in a
         node stops the run; it keeps its type and has a note that names the node.
         """
-        leaves = self._leaves(args)
-        library = library_of(leaves)
+        arguments = self._leaves(args)
+        library = NUMPY
+        if not self._takes(arguments):
+            library = library_of(arguments)
+            arguments = [_checked(leaf, node, library) for leaf, node in zip(arguments, self.graph.inputs)]
         runner = self._runner_for(library)
-        arguments = [_checked(leaf, node, library) for leaf, node in zip(leaves, self.graph.inputs)]
         values = runner.plan.values()
         for slot, argument in zip(runner.plan.inputs, arguments):
             values[slot] = argument
@@ -79,6 +82,13 @@ class Compiled:
             raise
         result = optree.tree_unflatten(self.graph.out_tree, results)
         return result if log is None else (result, log)
+
+    def _takes(self, leaves: list[Any]) -> bool:
+        """Are these NumPy's arrays as the graph takes them, with nothing to convert?"""
+        for leaf, spec in zip(leaves, self._specs):
+            if leaf.__class__ is not np.ndarray or leaf.dtype != spec.dtype or leaf.shape != spec.shape:
+                return False
+        return True
 
     def _runner_for(self, library: Library) -> Runner:
         if library not in self._runners:
@@ -195,8 +205,6 @@ def _checked(leaf: Any, node: Node, library: Library) -> Any:
             return library.array(_checked(leaf, node, NUMPY))
         _check_spec(spec_of(leaf), node)
         return leaf
-    if leaf.__class__ is np.ndarray and leaf.shape == spec.shape and leaf.dtype == spec.dtype:
-        return leaf
     if isinstance(leaf, int | float | complex) and not isinstance(leaf, np.generic):
         array = np.asarray(leaf)
         if array.dtype != spec.dtype and np.can_cast(array.dtype, spec.dtype, "same_kind"):
@@ -218,19 +226,17 @@ def _check_spec(spec: Spec, node: Node) -> None:
 
 def _own(results: list[Any], arguments: list[Any]) -> list[Any]:
     """The results, each in memory of its own: the caller may write to it, and changes nothing else."""
-    taken = {id(value) if value.base is None else _owner(value) for value in arguments}
-    owned = []
-    for value in results:
+    taken = set(map(_owner, arguments))
+    for position, value in enumerate(results):
         if isinstance(value, np.ndarray):
-            owner = id(value) if value.base is None else _owner(value)
+            owner = _owner(value)
             if not value.flags.writeable:
-                value = value.copy()
+                results[position] = value.copy()
             elif owner in taken:
-                value = private(value)  # with the same strides, as from every executor
+                results[position] = private(value)  # with the same strides, as from every executor
             else:
                 taken.add(owner)
-        owned.append(value)
-    return owned
+    return results
 
 
 def _owner(array: Any) -> int:

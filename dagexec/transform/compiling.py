@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
+import numpy as np
 import optree
 
 from dagexec.array import CURRENT, Array
@@ -40,14 +41,24 @@ def jit(fn: Callable[..., Any], *, executor: str = "auto", workers: int | None =
             return fn(*args, **kwargs)
         function, args = positional(fn, args, kwargs)
         leaves, structure = flatten(args)
-        if any(isinstance(leaf, Array) for leaf in leaves):
-            return at_once(function, args)
-        key = structure, tuple([leaf_spec(leaf, "of a jit function") for leaf in leaves])
+        key = structure, tuple(map(_kind, leaves))
         if key not in plans:
+            if any(isinstance(leaf, Array) for leaf in leaves):
+                return at_once(function, args)
             plans[key] = compile(trace(function)(*args), executor, workers)
         return plans[key](*args)
 
     return wrapped
+
+
+def _kind(leaf: Any) -> Any:
+    """What a plan depends on of an argument: shape and dtype; nothing equal to that for a recorded array."""
+    if leaf.__class__ is np.ndarray:
+        return leaf.shape, leaf.dtype
+    if isinstance(leaf, Array):
+        return None
+    spec = leaf_spec(leaf, "of a jit function")
+    return spec.shape, spec.dtype
 
 
 def positional(
