@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_left, insort
 from collections.abc import Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
@@ -60,39 +60,49 @@ def _padded(nbytes: int) -> int:
 
 
 class _Free:
-    """The gaps between blocks that live, as (offset, size) in the order of their offsets."""
+    """The gaps between blocks that live, by their sizes and by their ends."""
 
     def __init__(self) -> None:
-        self.gaps: list[tuple[int, int]] = []
         self.end = 0
+        self._by_size: list[tuple[int, int]] = []  # (size, offset), ascending
+        self._size_at: dict[int, int] = {}  # offset: size
+        self._ending_at: dict[int, int] = {}  # the byte after a gap: its offset
 
     def take(self, size: int) -> int:
         """The offset of a place of that size."""
-        fitting = [(length, offset) for offset, length in self.gaps if length >= size]
-        if not fitting:
+        smallest = bisect_left(self._by_size, (size, 0))
+        if smallest == len(self._by_size):
             return self._at_the_end(size)
-        length, offset = min(fitting)
-        self.gaps.remove((offset, length))
+        length, offset = self._by_size[smallest]
+        self._close(offset)
         if length > size:
-            insort(self.gaps, (offset + size, length - size))
+            self._open(offset + size, length - size)
         return offset
 
     def _at_the_end(self, size: int) -> int:
-        offset = self.end
-        if self.gaps and sum(self.gaps[-1]) == self.end:  # the last gap grows
-            offset = self.gaps.pop()[0]
+        offset = self._ending_at.get(self.end, self.end)
+        if offset < self.end:  # the last gap grows
+            self._close(offset)
         self.end = offset + size
         return offset
 
     def give_back(self, offset: int, size: int) -> None:
         """Make a place a gap, one with its neighbours."""
-        merged = []
-        for start, length in self.gaps:
-            if start + length == offset:
-                offset, size = start, length + size
-            elif offset + size == start:
-                size += length
-            else:
-                merged.append((start, length))
-        insort(merged, (offset, size))
-        self.gaps = merged
+        if offset + size in self._size_at:
+            size += self._close(offset + size)
+        if offset in self._ending_at:
+            offset = self._ending_at[offset]
+            size += self._close(offset)
+        self._open(offset, size)
+
+    def _open(self, offset: int, size: int) -> None:
+        insort(self._by_size, (size, offset))
+        self._size_at[offset] = size
+        self._ending_at[offset + size] = offset
+
+    def _close(self, offset: int) -> int:
+        """Let a gap be none any more; its size."""
+        size = self._size_at.pop(offset)
+        del self._ending_at[offset + size]
+        del self._by_size[bisect_left(self._by_size, (size, offset))]
+        return size

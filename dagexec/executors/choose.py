@@ -1,25 +1,34 @@
 """What `executor="auto"` means for a plan: what is known beforehand, and what is left to be measured.
 
 Of plain Python callables nothing is known, so they are run adaptively (adaptive.py). Of array operations the
-op table gives estimates. By these one worker, one worker with several BLAS threads, and several workers are
-compared; the number of BLAS threads follows from the estimates alone, because results may depend on it in
-their last bits. Where one worker and several are close, the first runs are timed (measured.py).
+op table gives estimates. By these are compared: one worker, one worker with several BLAS threads, several
+workers, and several workers on a graph whose work is cut into as many shards (rewrite/split.py). What decides
+about the last bits of results, BLAS threads and shards, follows from the estimates alone, so that they are
+the same in each run. Whether several workers are faster than one, the first runs show (measured.py).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 
 from dagexec.coarsen import HAND_OVER, coarsen
+from dagexec.lanes import seconds_in_lanes
 from dagexec.plan import Plan, longest_paths
+from dagexec.plan import plan as plan_of
+from dagexec.rewrite.split import split
 from dagexec.simulation import simulate
 
 # Handing a task to a sleeping thread takes some 70 µs; below this it is not worth it.
 WORTH_HANDING_OVER = 200e-6
 # What it takes BLAS to start its threads and to wait for them.
 BLAS_HAND_OVER = 40e-6
+# Tasks below this gain nothing by running beside others: they take turns at the interpreter.
+TOO_SHORT = 20e-6
 # What must be gained, by the estimates, for anything but one worker; and for a choice without measuring.
 WORTH_CHOOSING = 0.9
+
+MOVES = ("shape", "index")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +39,18 @@ class Choice:
     workers: int
     blas_threads: int = 1
     reasons: tuple[str, ...] = ()
-    coarse: Plan | None = None  # for several workers, if there was reason to make it
+    plan: Plan | None = None  # what is to be run, if not the plan as it is
+
+
+def _are_numbers(plan: Plan) -> bool:
+    """Does each task compute a single number, or only move some? A million tasks are not estimated then."""
+    nodes = plan.graph.nodes
+    return all(
+        nodes[task].spec.shape == ()
+        if nodes[task].op.family == "elementwise"
+        else nodes[task].op.family in MOVES
+        for task in plan.tasks
+    )
 
 
 def choose(plan: Plan, workers: int, blas_threads: int) -> Choice:
@@ -43,29 +63,57 @@ def choose(plan: Plan, workers: int, blas_threads: int) -> Choice:
         return Choice(
             "adaptive", workers, 1, ("nothing is known of plain Python functions: measured as they run",)
         )
-    serial = sum(plan.seconds)
+    if _are_numbers(plan):
+        return Choice("serial", 1, 1, ("nothing but numbers: no task lasts as long as a hand-over",))
+    serial, shards = sum(plan.seconds), _in_shards(plan, workers)
     products = _seconds_with_blas(plan, blas_threads)
-    threads, coarse = serial, None
-    if max(_shortest(plan), serial / workers) < WORTH_CHOOSING * serial:
-        coarse = coarsen(plan, workers=workers)
-        threads = simulate(coarse, workers, overhead=HAND_OVER).makespan
-    reasons = (
-        f"estimated, in ms: one worker {serial * 1e3:.3g}, with {blas_threads} BLAS threads "
-        f"{products * 1e3:.3g}, {workers} workers {threads * 1e3:.3g}",
-    )
-    if products < WORTH_CHOOSING * min(serial, threads):
+    threads = _seconds_on(plan, workers)
+    split = inf if shards is None else _seconds_on(shards, workers)
+    found = {
+        "one worker": serial,
+        f"with {blas_threads} BLAS threads": products,
+        f"{workers} workers": threads,
+    }
+    if shards is not None:
+        found[f"{workers} workers on {workers} shards"] = split
+    estimates = ", ".join([f"{what} {seconds * 1e3:.3g}" for what, seconds in found.items()])
+    reasons = (f"estimated, in ms: {estimates}",)
+    best = min(found.values())
+    if best >= WORTH_CHOOSING * serial:
+        return Choice("serial", 1, 1, (*reasons, "too little to gain"))
+    if products == best:
         return Choice("serial", 1, blas_threads, (*reasons, "large products, one after another"))
-    if threads < WORTH_CHOOSING * serial:
-        return Choice("measured", workers, 1, reasons, coarse)
-    return Choice("serial", 1, 1, (*reasons, "too little to gain"))
+    return Choice("measured", workers, 1, reasons, plan if threads == best else shards)
 
 
-def _shortest(plan: Plan) -> float:
-    """The least seconds in which any number of workers can be done that share only tasks worth handing over.
+def _in_shards(plan: Plan, workers: int) -> Plan | None:
+    """The plan of the graph with its work cut into shards; None where there is nothing to cut."""
+    if workers == 1 or not plan.is_of_kernels or plan.costs is not None:  # costs are of the nodes as they are
+        return None
+    serial = sum(plan.seconds)
+    long = sum([seconds for seconds in plan.seconds if seconds > TOO_SHORT])
+    if serial - long + long / workers > WORTH_CHOOSING * serial:
+        return None
+    graph = split(workers)(plan.graph)
+    return None if graph is plan.graph else plan_of(graph)
 
-    What is too short for that counts as if all of it were on the longest path.
+
+def _seconds_on(plan: Plan, workers: int) -> float:
+    """What several workers take."""
+    serial = sum(plan.seconds)
+    if _shortest(plan, TOO_SHORT if plan.is_of_kernels else WORTH_HANDING_OVER) > WORTH_CHOOSING * serial:
+        return serial
+    if plan.is_of_kernels:
+        return seconds_in_lanes(plan, workers)
+    return simulate(coarsen(plan, workers=workers), workers, overhead=HAND_OVER).makespan
+
+
+def _shortest(plan: Plan, least: float) -> float:
+    """The least seconds in which any number of workers can be done that share only what takes so long.
+
+    What is shorter counts as if all of it were on the longest path.
     """
-    long = [cost if cost >= WORTH_HANDING_OVER else 0.0 for cost in plan.seconds]
+    long = [cost if cost >= least else 0.0 for cost in plan.seconds]
     return sum(plan.seconds) - sum(long) + max(longest_paths(plan.tasks, plan.successors, long), default=0.0)
 
 

@@ -22,6 +22,7 @@ from dagexec.rewrite import REWRITES, Rewrite
 
 # Families of ops whose results may lie in the memory of others.
 SHARING = ("structure", "shape", "index", "control")
+FLOATS = {float, np.float64}
 
 
 class Compiled:
@@ -57,6 +58,7 @@ class Compiled:
         self._executor = executor
         self._events = events
         self._specs = [node.spec for node in graph.inputs]
+        self._all_floats = all(spec.dtype.char == "d" and not spec.shape for spec in self._specs)
 
     def __call__(self, *args: Any) -> Any:
         """Run the graph on arguments of the structure, shapes and dtypes that it was traced with.
@@ -70,12 +72,9 @@ class Compiled:
             library = library_of(arguments)
             arguments = [_checked(leaf, node, library) for leaf, node in zip(arguments, self.graph.inputs)]
         runner = self._runner_for(library)
-        values = runner.plan.values()
-        for slot, argument in zip(runner.plan.inputs, arguments):
-            values[slot] = argument
         log = self._log(runner.plan.graph)
         try:
-            results = runner.run(values, log)
+            results = runner.run(arguments, log)
             results = _own(results, arguments) if library is NUMPY else self._copied(results, library)
         except TasksFailed as failed:
             failed.results = optree.tree_unflatten(self.graph.out_tree, failed.results)
@@ -84,7 +83,9 @@ class Compiled:
         return result if log is None else (result, log)
 
     def _takes(self, leaves: list[Any]) -> bool:
-        """Are these NumPy's arrays as the graph takes them, with nothing to convert?"""
+        """Are these numbers or NumPy's arrays as the graph takes them, with nothing to convert?"""
+        if self._all_floats and FLOATS.issuperset(map(type, leaves)):
+            return True
         for leaf, spec in zip(leaves, self._specs):
             if leaf.__class__ is not np.ndarray or leaf.dtype != spec.dtype or leaf.shape != spec.shape:
                 return False
@@ -224,11 +225,13 @@ def _check_spec(spec: Spec, node: Node) -> None:
         raise ValueError(f"argument {node.name} is {spec}, but the graph was traced for {node.spec}")
 
 
-def _own(results: list[Any], arguments: list[Any]) -> list[Any]:
+def _own(results: list[Any], arguments: Sequence[Any]) -> list[Any]:
     """The results, each in memory of its own: the caller may write to it, and changes nothing else."""
-    taken = set(map(_owner, arguments))
+    if FLOATS.issuperset(map(type, results)):
+        return results
+    taken = set() if FLOATS.issuperset(map(type, arguments)) else set(map(_owner, arguments))
     for position, value in enumerate(results):
-        if isinstance(value, np.ndarray):
+        if value.__class__ is not np.float64 and isinstance(value, np.ndarray):
             owner = _owner(value)
             if not value.flags.writeable:
                 results[position] = value.copy()

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dagexec.collector import collector_paused
 from dagexec.plan import Picking, Plan
 from dagexec.steps import Step, compute
 
@@ -36,6 +37,7 @@ class Seen:
         return self.strides == np.empty(self.shape, self.dtype).strides
 
 
+@collector_paused()
 def observed(
     plan: Plan, steps: Sequence[Step], values: list[Any], stop: Sequence[BaseException]
 ) -> dict[Key, Seen] | None:

@@ -29,118 +29,32 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from itertools import chain
 from operator import length_hint
 from typing import Any
 
 import numpy as np
 
+from dagexec.collector import collector_paused
 from dagexec.executors.arena import private
+from dagexec.executors.calls import Call, Operand, UnforeseenError, View, calls_of
 from dagexec.executors.observing import Key, Seen, sources_of
+from dagexec.executors.parts import InPlace, in_place
 from dagexec.memory import ALIGNMENT, Block, laid_out
 from dagexec.plan import Plan
+
+Bound = tuple[Callable[..., Any], Sequence[Any]]  # a function and its arguments
 
 LARGE = 4096  # bytes of an argument or result that is not held on to between runs
 
 
-class Operand:
-    """Stands for an array among the arguments of a call; it has the array's shape and dtype."""
-
-    __slots__ = ("dtype", "key", "shape")
-
-    def __init__(self, key: Key, seen: Seen) -> None:
-        self.key = key
-        self.shape = seen.shape
-        self.dtype = seen.dtype
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A function and its arguments, in which Operands, alone or in tuples, stand for arrays."""
-
-    task: int
-    function: Callable[..., Any]
-    arguments: tuple[Any, ...]
-    may_overwrite: bool = False  # may the result lie where an operand of its shape lay?
-
-    @property
-    def keys(self) -> list[Key]:
-        """What it reads and writes."""
-        parts: list[Any] = []
-        for argument in self.arguments:
-            parts += argument if isinstance(argument, tuple) else (argument,)
-        return [part.key for part in parts if isinstance(part, Operand)]
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """A task whose results lie in the memory of what it reads."""
-
-    function: Callable[..., Any]
-    sources: Sequence[Key]
-    results: Sequence[Key]
-
-
-class _UnforeseenError(Exception):
-    """Values lie in memory in a way that no program is made for."""
-
-
+@collector_paused()
 def program_of(plan: Plan, seen: Mapping[Key, Seen]) -> Program | None:
     """The program of a plan whose values lay in memory as `seen` tells; None where that is not foreseen."""
-    results: dict[int, list[Key]] = {}
-    for key in seen:
-        results.setdefault(key[0], []).append(key)
-    calls: list[Call] = []
-    views: list[View] = []
     try:
-        for task in plan.tasks:
-            function, sources = sources_of(plan, task)
-            if not all(source in seen for source in sources):
-                raise _UnforeseenError
-            owners = [seen[key].owner for key in results[task]]
-            if owners == results[task]:
-                calls += _calls(plan, task, function, sources, results[task], seen)
-            elif all(owner[0] != task for owner in owners):
-                views.append(View(function, sources, results[task]))
-            else:
-                raise _UnforeseenError
-        return Program(plan, seen, calls, views)
-    except _UnforeseenError:
+        return Program(plan, seen, *calls_of(plan, seen))
+    except UnforeseenError:
         return None
-
-
-# --- which calls ----------------------------------------------------------------------------------------
-def _calls(
-    plan: Plan,
-    task: int,
-    function: Callable[..., Any],
-    sources: Sequence[Key],
-    results: Sequence[Key],
-    seen: Mapping[Key, Seen],
-) -> list[Call]:
-    """The calls that write a task's results to their places."""
-    inputs = tuple([Operand(key, seen[key]) for key in sources])
-    outs = tuple([Operand(key, seen[key]) for key in results])
-    if results[0][1] is not None:
-        return [Call(task, _store_all, (function, outs, *inputs))]
-    node = plan.graph.nodes[task]
-    writers = node.op.into(inputs, outs[0], **node.params) if node.op.into else []
-    if writers:
-        alone = len(writers) == 1 and node.op.family == "elementwise"
-        return [
-            Call(task, writer, tuple(arguments), alone and isinstance(writer, np.ufunc))
-            for writer, arguments in writers
-        ]
-    return [Call(task, _store, (function, outs[0], *inputs))]
-
-
-def _store(kernel: Callable[..., Any], out: Any, *inputs: Any) -> None:
-    np.copyto(out, kernel(*inputs))
-
-
-def _store_all(kernel: Callable[..., Any], outs: tuple[Any, ...], *inputs: Any) -> None:
-    for out, result in zip(outs, kernel(*inputs), strict=True):
-        np.copyto(out, result)
 
 
 # --- where values lie -----------------------------------------------------------------------------------
@@ -157,30 +71,32 @@ def _fresh_results(plan: Plan, seen: Mapping[Key, Seen], calls: Sequence[Call]) 
     ]  # fmt: skip
 
 
-def _blocks(
-    plan: Plan, seen: Mapping[Key, Seen], calls: Sequence[Call], elsewhere: set[Key]
-) -> dict[Key, Block]:
+def _blocks(plan: Plan, found: InPlace, elsewhere: set[Key]) -> dict[Key, Block]:
     """The memory that the calls need for what does not lie elsewhere, in the order in which it is written."""
+    seen, calls = found.seen, found.calls
+    keys = [call.keys for call in calls]
+    owners = {key: found.root(seen[key].owner).whole for key in {*chain(*keys), *plan.outputs}}
     first: dict[Key, int] = {}
     last: dict[Key, int] = {}
-    for position, call in enumerate(calls):
-        for key in call.keys:
-            owner = seen[key].owner
-            first.setdefault(owner, position)
+    for position, used in enumerate(keys):
+        for key in used:
+            owner = owners[key]
+            if owner not in first:
+                first[owner] = position
             last[owner] = position
-    last |= {seen[key].owner: len(calls) for key in plan.outputs}
-    written = sorted((key for key in first if key not in elsewhere), key=first.__getitem__)
+    last |= {owners[key]: len(calls) for key in plan.outputs}
+    written = [key for key in first if key not in elsewhere]
     number = {key: position for position, key in enumerate(written)}
     blocks = {}
     for key in written:
-        call = calls[first[key]]
+        time = first[key]
         heirs = [
             number[source]
-            for source in (call.keys if call.may_overwrite else ())
-            if source in number and source != key and last[source] == first[key]
+            for source in (keys[time] if calls[time].may_overwrite and key in keys[time] else ())
+            if source in number and source != key and last[source] == time
             and (seen[source].strides, seen[source].nbytes) == (seen[key].strides, seen[key].nbytes)
         ]  # fmt: skip
-        blocks[key] = Block(first[key], last[key], seen[key].nbytes, heirs[0] if heirs else None)
+        blocks[key] = Block(time, last[key], seen[key].nbytes, heirs[0] if heirs else None)
     return blocks
 
 
@@ -188,6 +104,19 @@ def _aligned(nbytes: int) -> np.ndarray[Any, Any]:
     room = np.empty(nbytes + ALIGNMENT, np.uint8)
     start = -room.ctypes.data % ALIGNMENT
     return room[start : start + nbytes]
+
+
+def call_all(plan: Plan, calls: Sequence[Bound], tasks: Sequence[int], stop: Sequence[BaseException]) -> None:
+    """Make calls, which are made for these tasks, until `stop` holds an exception."""
+    left = iter(calls)
+    try:
+        for function, operands in left:
+            function(*operands)
+            if stop:
+                break
+    except BaseException as error:
+        plan.blame(tasks[-1 - length_hint(left)], error)
+        raise
 
 
 # --- the program ----------------------------------------------------------------------------------------
@@ -198,16 +127,20 @@ class Program:
         self, plan: Plan, seen: Mapping[Key, Seen], calls: Sequence[Call], views: Sequence[View]
     ) -> None:
         self._plan = plan
-        self._tasks = [call.task for call in calls]
         self._strides = [seen[slot, None].strides for slot in plan.inputs]
         inputs = [(slot, None) for slot in plan.inputs]
         fresh = _fresh_results(plan, seen, calls)
         self._fresh = [(seen[key].shape, seen[key].dtype) for key in fresh]
         self._number = {key: number for number, key in enumerate([*inputs, *fresh])}  # of what moves
         constants: dict[Key, Any] = {(slot, None): value for slot, value in plan.constants.items()}
-        blocks = _blocks(plan, seen, calls, {*inputs, *fresh, *constants})
-        offsets, self.nbytes = laid_out(list(blocks.values()))
-        self._places = dict(zip(blocks, offsets))
+        elsewhere = {*inputs, *fresh, *constants}
+        found = in_place(seen, calls, views, elsewhere, plan.outputs)
+        seen, calls, views = found.seen, found.calls, found.views
+        self._tasks = [call.task for call in calls]
+        self._places, self.nbytes = self._laid_out(_blocks(plan, found, elsewhere), found)
+        for key in found.parts:
+            root = found.root(key)
+            self._places[key] = self._places[root.whole] + root.offset
         arena = _aligned(self.nbytes)
         self._arrays = constants
         for key, offset in self._places.items():
@@ -228,6 +161,11 @@ class Program:
         self._scalars = {key for key in plan.outputs if seen[key].is_scalar}
         self._copied = {key for key in plan.outputs if seen[key].owner in self._places}
 
+    def _laid_out(self, blocks: Mapping[Key, Block], found: InPlace) -> tuple[dict[Key, int], int]:
+        """Where each block lies, and the bytes of all."""
+        offsets, nbytes = laid_out(list(blocks.values()))
+        return dict(zip(blocks, offsets)), nbytes
+
     def _add_view(self, view: View, seen: Mapping[Key, Seen]) -> None:
         """Make a view of what stays in its place; note one of what moves, to be made in each run."""
         if all(source in self._arrays for source in view.sources):
@@ -235,11 +173,11 @@ class Program:
             for key in view.results:
                 part = value if key[1] is None else value[key[1]]
                 if part.strides != seen[key].strides:
-                    raise _UnforeseenError
+                    raise UnforeseenError
                 self._arrays[key] = part
             return
         if len(view.sources) != 1:
-            raise _UnforeseenError
+            raise UnforeseenError
         several = view.results[0][1] is not None
         self._views.append((view.function, self._number[view.sources[0]], several))
         for key in view.results:
@@ -264,7 +202,7 @@ class Program:
         """Do the arguments lie in memory like those that were observed?"""
         return [argument.strides for argument in arguments] == self._strides
 
-    def __call__(self, arguments: Sequence[Any], stop: Sequence[BaseException]) -> list[Any]:
+    def __call__(self, arguments: Sequence[Any], stop: list[BaseException]) -> list[Any]:
         """The results, in the plan's order, unless `stop` comes to hold an exception."""
         bound = [*arguments, *[np.empty(shape, dtype) for shape, dtype in self._fresh]]
         for view, source, several in self._views:
@@ -275,19 +213,15 @@ class Program:
         for value, targets in zip(bound, self._targets):
             for call, position in targets:
                 call[position] = value
-        calls = iter(self._calls)
         try:
-            for function, operands in calls:
-                function(*operands)
-                if stop:
-                    break
-        except BaseException as error:
-            self._plan.blame(self._tasks[-1 - length_hint(calls)], error)
-            raise
+            self._compute(stop)
         finally:
             for call, position in self._large:
                 call[position] = None
         return [self._result(key) if number is None else bound[number] for key, number in self._given]
+
+    def _compute(self, stop: list[BaseException]) -> None:
+        call_all(self._plan, self._calls, self._tasks, stop)
 
     def _result(self, key: Key) -> Any:
         array = self._arrays[key]

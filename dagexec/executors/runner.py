@@ -107,13 +107,14 @@ class Runner:
         elif self._plan.priority or most < inf:
             self._choice = Choice("threads", count, 1, ("priorities, or a limit on memory, were asked for",))
         else:
-            self._choice = choose(self._plan, count, min(cores, blas_threads()))
-        coarse = self._choice.coarse
-        if self._goes_on or self._plan.priority:  # a failure would be lost in a joined task, an order as well
-            coarse = None
-        elif self._choice.executor == "threads":
+            # One task may be cut into several.
+            most_workers = cores if self._plan.is_of_kernels else count
+            self._choice = choose(self._plan, most_workers, min(cores, blas_threads()))
+        self._plan = coarse = self._choice.plan or self._plan
+        # A failure would be lost in a joined task, an order as well.
+        if self._choice.executor in ("threads", "measured") and not (self._goes_on or self._plan.priority):
             coarse = coarsen(self._plan, workers=count)
-        self._execute = self._executor(coarse or self._plan, most, options.get("start_method"))
+        self._execute = self._executor(coarse, most, options.get("start_method"))
         self._blas_threads = self._choice.blas_threads if plan.threaded_blas else None
 
     def _executor(self, coarse: Plan, most: float, start_method: str | None) -> Any:
@@ -161,18 +162,20 @@ class Runner:
         story = getattr(self._execute, "story", [])
         return "\n".join([f"{self.executor}: {workers}, {blas} each", *choice.reasons, *story])
 
-    def run(self, values: list[Any] | None = None, log: Events | None = None) -> list[Any]:
-        """Run once, on `values` that hold the arguments; the values of the plan's outputs, in their order."""
-        values = self._plan.values() if values is None else values
+    def run(self, arguments: Sequence[Any] | None = None, log: Events | None = None) -> list[Any]:
+        """Run once, on the values of the plan's inputs; gives those of its outputs, in their order."""
+        arguments = arguments or ()
         limit = nullcontext() if self._blas_threads is None else BlasThreads(self._blas_threads)
         try:
             with limit, Stoppable() as stop:
                 if self._progress:
                     tally = Tally(log)
                     with progress("running", len(self.plan.tasks), lambda: tally.ended):
-                        results: list[Any] = self._execute(values, tally, stop)
+                        results: list[Any] = self._execute(self._plan.values(arguments), tally, stop)
+                elif log is None and isinstance(self._execute, Serial) and self._execute.is_of_numbers:
+                    results = self._execute.compute_numbers(arguments, stop)
                 else:
-                    results = self._execute(values, log, stop)
+                    results = self._execute(self._plan.values(arguments), log, stop)
         except BaseException:
             if isinstance(limit, BlasThreads):
                 limit.end()  # an interrupt may have kept the block from doing so

@@ -1,17 +1,22 @@
 """One task after another in the caller's thread, in the order of the graph.
 
-steps.py has the loop for any plan, program.py what becomes of a plan of array operations that is run often.
+steps.py has the loop for any plan, program.py what becomes of a plan of array operations that is run often,
+scalar_program.py what becomes of one of nothing but numbers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from threading import Lock
 from typing import Any, TypeVar
 
 from dagexec.events import Events
+from dagexec.executors.levels import Levels
 from dagexec.executors.observing import observed
 from dagexec.executors.program import Program, program_of
+from dagexec.executors.scalar_program import scalar_program_of
+from dagexec.executors.straight import Straight
 from dagexec.plan import Plan
 from dagexec.schedule import Schedule
 from dagexec.steps import Step, all_steps, compute
@@ -25,15 +30,19 @@ class Serial:
     """Runs a plan in the caller's thread.
 
     A plan of array operations is run step by step at first; the second run also notes how its values lie in
-    memory, and from the third on it is the program made from that, if there can be one.
+    memory, and from the third on it is the program made from that, if there can be one. A graph of scalars
+    has its program from the first or second run on.
     """
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.program: Program | None = None
-        self._steps = all_steps(plan)
+        self.program: Program | Levels | Straight | None = None
         self._runs = 0
         self._alone = Lock()  # a program is run by one thread at a time; others go without
+
+    @cached_property
+    def _steps(self) -> list[Step]:
+        return all_steps(self.plan)
 
     def __call__(self, values: list[Any], log: Events | None, stop: list[BaseException]) -> list[Any]:
         """Run on `values`, which hold the arguments and constants; the results, in the plan's order."""
@@ -48,8 +57,24 @@ class Serial:
                 self._alone.release()
         return self.plan.results(values)
 
+    @property
+    def is_of_numbers(self) -> bool:
+        """Is there a program for a graph of scalars?"""
+        return isinstance(self.program, Levels | Straight)
+
+    def compute_numbers(self, arguments: Sequence[Any], stop: list[BaseException]) -> list[Any]:
+        """Run that program on arguments alone, without a list of a million values."""
+        if self.program is None or not self._alone.acquire(blocking=False):
+            return self(self.plan.values(arguments), None, stop)
+        try:
+            return unless_stopped(stop, self.program, arguments)
+        finally:
+            self._alone.release()
+
     def _by_program(self, values: list[Any], stop: list[BaseException]) -> list[Any]:
         self._runs += 1
+        if self.program is None and self._runs <= OBSERVED:
+            self.program = scalar_program_of(self.plan, often=self._runs == OBSERVED)
         arguments = [values[slot] for slot in self.plan.inputs]
         if self.program is not None and self.program.fits(arguments):
             return unless_stopped(stop, self.program, arguments)

@@ -2,6 +2,7 @@
 
 from dagexec.ops import (
     assignment,
+    checking,
     convolution,
     decompositions,
     elementwise,
@@ -22,6 +23,7 @@ __all__ = [
     "TABLE",
     "assignment",
     "bytes_moved",
+    "checking",
     "convolution",
     "decompositions",
     "elementwise",

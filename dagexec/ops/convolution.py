@@ -202,7 +202,7 @@ def _convolution_kernel(xp: Any, **params: Any) -> Any:
 
 
 def _into(inputs: Any, out: Any, **params: Any) -> Any:
-    return [(partial(convolve_into, _convolution_spec, params), (*inputs, out))]
+    return [(partial(convolve_into, params), (*inputs, out))]
 
 
 declare(

@@ -49,7 +49,8 @@ def ufunc(name: str, *vjp: Rule | None, cost: float = 1.0, onnx: str | None = No
         for spec in specs:
             if spec.shape != shape:
                 shape = broadcast_shapes(shape, spec.shape)
-        return Spec(shape, dtype)
+        first = specs[0]  # of many scalars, one Spec takes less time and memory than one for each
+        return first if first.shape is shape and first.dtype is dtype else Spec(shape, dtype)
 
     return declare(
         Op(

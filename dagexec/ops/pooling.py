@@ -52,11 +52,20 @@ def _put_spec(g: Spec, x: Spec, y: Spec, **params: Any) -> Spec:
     return Spec(x.shape, g.dtype)
 
 
-# --- kernels, for any library ---------------------------------------------------------------------------
+# --- where windows stand --------------------------------------------------------------------------------
 def _places(windows: Numbers, strides: Numbers, counts: Numbers) -> Iterator[tuple[Any, ...]]:
     """For each place in a window: the index of what stands there, in all windows."""
     for place in product(*map(range, windows)):
         yield (..., *(slice(k, k + spread(n, s), s) for k, n, s in zip(place, counts, strides)))
+
+
+def _chosen(xp: Any, x: Any, y: Any, places: Iterator[Any]) -> Iterator[tuple[Any, Any]]:
+    """For each place in a window: its index, and in which windows it has the first maximum."""
+    free = xp.ones_like(y, dtype=xp.bool)
+    for place in places:
+        here = (x[place] == y) & free
+        yield place, here
+        free ^= here
 
 
 def _least(xp: Any, dtype: Any) -> Any:
@@ -70,10 +79,11 @@ def _within(padding: Padding, lengths: Numbers) -> tuple[Any, ...]:
     return (..., *(slice(low, low + n) for (low, _), n in zip(padding, lengths)))
 
 
-def _padded(xp: Any, x: Any, padding: Padding, fill: Any) -> Any:
-    """`x` with `fill` around it; in NumPy, it lies in memory as `x` does."""
+def _padded(xp: Any, x: Any, padding: Padding, fill: Any = None) -> Any:
+    """`x` with `fill` (by default, the least number) around it; in NumPy, it lies in memory as `x` does."""
     if not any(map(any, padding)):
         return x
+    fill = _least(xp, x.dtype) if fill is None else fill
     lengths = x.shape[2:]
     shape = (*x.shape[:2], *(low + n + high for (low, high), n in zip(padding, lengths)))
     if xp is np:
@@ -84,48 +94,84 @@ def _padded(xp: Any, x: Any, padding: Padding, fill: Any) -> Any:
     return result
 
 
-def _max_pool(xp: Any, windows: Numbers, strides: Numbers, padding: Padding, x: Any) -> Any:
-    spec = _max_pool_spec(Spec(x.shape, x.dtype) if xp is np else spec_of(x), windows, strides, padding)
-    x = _padded(xp, x, padding, _least(xp, x.dtype))
+# --- for any library ------------------------------------------------------------------------------------
+def _max_pool(xp: Any, x: Any, *, windows: Numbers, strides: Numbers, padding: Padding) -> Any:
+    spec = _max_pool_spec(spec_of(x), windows, strides, padding)
+    x = _padded(xp, x, padding)
     views = [x[place] for place in _places(windows, strides, spec.shape[2:])]
     return reduce(xp.maximum, views[1:], views[0]) if len(views) > 1 else xp.copy(views[0])
 
 
-def _chosen(xp: Any, x: Any, y: Any, places: Any) -> Iterator[tuple[Any, Any]]:
-    """For each place in a window: its index, and in which windows it has the first maximum."""
-    free = None
-    for place in places:
-        here = x[place] == y
-        if free is None:
-            free = ~here
-        else:
-            here = here & free
-            free = free & ~here
-        yield place, here
-
-
-def _pick(xp: Any, windows: Numbers, strides: Numbers, padding: Padding, v: Any, x: Any, y: Any) -> Any:
+def _pick(xp: Any, v: Any, x: Any, y: Any, *, windows: Numbers, strides: Numbers, padding: Padding) -> Any:
     places = _places(windows, strides, tuple(y.shape[2:]))
-    v, x = _padded(xp, v, padding, 0), _padded(xp, x, padding, _least(xp, x.dtype))
+    v, x = _padded(xp, v, padding, 0), _padded(xp, x, padding)
     result = xp.zeros_like(y, dtype=v.dtype)
     for place, here in _chosen(xp, x, y, places):
-        result = result + v[place] * here  # several times as fast as `where`
+        result += v[place] * here  # several times as fast as `where`
     return result
 
 
-def _put(xp: Any, windows: Numbers, strides: Numbers, padding: Padding, g: Any, x: Any, y: Any) -> Any:
+def _put(xp: Any, g: Any, x: Any, y: Any, *, windows: Numbers, strides: Numbers, padding: Padding) -> Any:
     places = _places(windows, strides, tuple(y.shape[2:]))
     within = _within(padding, tuple(x.shape[2:]))
-    x = _padded(xp, x, padding, _least(xp, x.dtype))
+    x = _padded(xp, x, padding)
     result = xp.zeros_like(x, dtype=g.dtype)
-    apart = all(stride >= window for stride, window in zip(strides, windows))
     for place, here in _chosen(xp, x, y, places):
-        result[place] = g * here if apart else result[place] + g * here
+        result[place] += g * here
     return result[within]
 
 
-def _kernel(function: Any) -> Any:
-    return lambda xp, windows, strides, padding: partial(function, xp, windows, strides, padding)
+# --- for NumPy: written to `out`, which lies in memory as `x` does --------------------------------------
+def _max_pool_into(x: Any, out: Any, *, windows: Numbers, strides: Numbers, padding: Padding) -> None:
+    x = _padded(np, x, padding)
+    first, *others = [x[place] for place in _places(windows, strides, out.shape[2:])]
+    np.maximum(first, others[0] if others else first, out=out)
+    for other in others[1:]:
+        np.maximum(out, other, out=out)
+
+
+def _put_into(
+    g: Any, x: Any, y: Any, out: Any, *, windows: Numbers, strides: Numbers, padding: Padding
+) -> None:
+    places = _places(windows, strides, y.shape[2:])
+    within = _within(padding, x.shape[2:])
+    x = _padded(np, x, padding)
+    room = np.empty_like(x, out.dtype) if any(map(any, padding)) else out
+    apart = all(stride >= window for stride, window in zip(strides, windows))
+    if not apart or room.size > y.size * prod(windows):  # there is more than what is assigned below
+        room[...] = 0
+    if g.strides != y.strides:  # one copy costs less than a detour in each place
+        given, g = g, np.empty_like(y, g.dtype)
+        g[...] = given
+    for place, here in _chosen(np, x, y, places):
+        if apart:
+            np.multiply(g, here, out=room[place])
+        else:
+            room[place] += g * here
+    if room is not out:
+        out[...] = room[within]
+
+
+def _max_pool_in_numpy(x: Any, **params: Any) -> Any:
+    result = np.empty_like(x, shape=_max_pool_spec(Spec(x.shape, x.dtype), **params).shape)
+    _max_pool_into(x, result, **params)
+    return result
+
+
+def _put_in_numpy(g: Any, x: Any, y: Any, **params: Any) -> Any:
+    result = np.empty_like(x, g.dtype)
+    _put_into(g, x, y, result, **params)
+    return result
+
+
+def _kernel(function: Any, in_numpy: Any = None) -> Any:
+    return lambda xp, **params: partial(
+        in_numpy if xp is np and in_numpy else partial(function, xp), **params
+    )
+
+
+def _writing(function: Any) -> Any:
+    return lambda inputs, out, **params: [(partial(function, **params), (*inputs, out))]
 
 
 # --- rows -----------------------------------------------------------------------------------------------
@@ -140,10 +186,11 @@ declare(
     Op(
         "max_pool",
         _max_pool_spec,
-        _kernel(_max_pool),
+        _kernel(_max_pool, _max_pool_in_numpy),
         (lambda xp, g, y, x, **params: xp.max_pool_put(g, x, y, **params),),
         _examples,
         cost=lambda out, x, windows, **params: float(out.size * prod(windows)),
+        into=_writing(_max_pool_into),
         family="pooling",
         onnx="MaxPool",
         doc="the largest element of each window",
@@ -165,10 +212,11 @@ declare(
     Op(
         "max_pool_put",
         _put_spec,
-        _kernel(_put),
+        _kernel(_put, _put_in_numpy),
         (lambda xp, g, w, v, x, y, **params: xp.max_pool_pick(g, x, y, **params), None, None),
         _examples,
         cost=lambda out, g, x, y, windows, **params: 3.0 * g.size * prod(windows),
+        into=_writing(_put_into),
         family="pooling",
         doc="the elements of one array, each added where the window of another is largest",
     )

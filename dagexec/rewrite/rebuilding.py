@@ -82,10 +82,11 @@ class Rebuilding:
         old = self.old
         outputs = [self.new[node] for node in old.outputs]
         inputs = [self.new[node] for node in old.inputs]
-        constants = dict.fromkeys(self._trace.scalars.values())
-        nodes = arranged([*inputs, *constants, *self._trace.nodes])
+        nodes = arranged([*inputs, *self._trace.nodes])
         given = set(inputs)
-        needed = [*inputs, *(node for node in reachable(nodes, outputs) if node not in given)]
+        called = [node for node in self._trace.nodes if node.op.family == "python"]  # whoever reads them
+        kept = reachable(nodes, [*outputs, *called])
+        needed = [*inputs, *(node for node in kept if node not in given)]
         if outputs == [*old.outputs] and set(needed) == set(old.nodes):
             return old
         return Graph(needed, inputs, outputs, old.in_tree, old.out_tree, old.name)

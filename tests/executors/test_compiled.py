@@ -265,7 +265,7 @@ def test_a_compiled_graph_runs_again_after_close(executor):
 
 def test_a_recorded_serial_run_keeps_the_order_of_the_graph():
     graph = dagexec.trace(lambda x: np.sum(np.sin(x)) + np.sum(x) + np.sum(np.cos(np.sin(x))))(np.ones(3))
-    _, events = dagexec.run(graph, np.ones(3), executor="serial", events=True)
+    _, events = dagexec.run(graph, np.ones(3), executor="serial", events=True, rewrites=())
     order = [event.task for event in events if event.kind == "start"]
     assert order == list(dagexec.plan(graph).tasks)
 

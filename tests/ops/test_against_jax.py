@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import dagexec
-from dagexec import xp
+from dagexec import nn, xp
 from dagexec.graph import Spec
 from dagexec.ops import TABLE
 from dagexec.tracing import trace
@@ -53,6 +53,7 @@ NO_TWIN = {
         ("random_split", "random_normal", "random_uniform", "random_permutation"),
         "other bits than JAX's generator",
     ),
+    "in_range": "JAX clips an index that is out of range and says nothing",
     **dict.fromkeys(("j0", "j1", "jv", "iv", "ive"), "JAX has no Bessel functions of this kind to derive"),
 }
 
@@ -596,6 +597,8 @@ for _name, _domains in SPECIAL.items():
         f"special.{_name}",
         IN_JAX.get(_name, f"scipy.special.{_name}"),
     )
+twin("sigmoid", operands((-3.0, 3.0), dtypes=each(*FLOATS)), lambda xp, x: nn.sigmoid(x), "nn.sigmoid")
+twin("softplus", operands((-3.0, 3.0), dtypes=each(*FLOATS)), lambda xp, x: nn.softplus(x), "nn.softplus")
 
 
 # JAX has derivatives for the first operand of these as well, dagexec refuses them

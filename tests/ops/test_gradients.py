@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dagexec import xp
+from dagexec import nn, xp
 from dagexec.ops import TABLE
 from dagexec.ops.special import NoDerivative
 from dagexec.tracing import trace
@@ -325,7 +325,8 @@ for _name, _domains in SPECIAL.items():
         *(values(4, low=d[0], high=d[1]) if isinstance(d, tuple) else d for d in _domains),
         wrt=tuple(_drawn),
     )
-
+case("sigmoid", "of nn", nn.sigmoid, values(2, 3))
+case("softplus", "of nn", nn.softplus, values(2, 3))
 
 ELSEWHERE = ("structure", "control")  # families whose gradients have tests of their own
 
