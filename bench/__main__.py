@@ -10,6 +10,9 @@ from typing import Any
 import click
 
 from bench import choice, figure, models, order, overhead, prediction, report, schedulers, training
+from bench.autodiff import figure as autodiff_figure
+from bench.autodiff import measuring as autodiff
+from bench.autodiff import report as autodiff_report
 from dagexec.timing import machine, machine_line
 
 Rows = list[dict[str, Any]]
@@ -17,15 +20,23 @@ Rows = list[dict[str, Any]]
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What measures, what makes text of it; and, where there is one, a quick form and a picture."""
+    """What measures, what makes text of it; where there are such, a quick form, a picture, a choice."""
 
     measure: Callable[[], Rows]
     table: Callable[[Rows], str]
     quick: Callable[[], Rows] | None = None
     plot: Callable[[Rows, str, str], None] | None = None
+    only: Callable[[str], Rows] | None = None
 
 
 BENCHMARKS = {
+    "autodiff": Benchmark(
+        autodiff.measure,
+        autodiff_report.table,
+        lambda: autodiff.measure(quick=True),
+        autodiff_figure.draw,
+        autodiff.measure_only,
+    ),
     "choice": Benchmark(choice.measure, choice.table),
     "models": Benchmark(models.measure, models.table),
     "order": Benchmark(order.measure, order.table),
@@ -42,15 +53,21 @@ BENCHMARKS = {
 @click.argument("name", type=click.Choice(sorted(BENCHMARKS)))
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
 @click.option("--quick", is_flag=True, help="A minute instead of many: fewer rounds, no slow peers.")
+@click.option("--only", help="Measure only what has this in its name, where that can be chosen.")
 @click.option("--plot", type=click.Path(dir_okay=False, writable=True), help="Draw the figures into FILE.")
-def main(name: str, as_json: bool, quick: bool, plot: str | None) -> None:
+def main(name: str, as_json: bool, quick: bool, only: str | None, plot: str | None) -> None:
     """Run the benchmark NAME and print its figures."""
     benchmark = BENCHMARKS[name]
     if quick and benchmark.quick is None:
         raise click.UsageError(f"{name} has no quick form.")
     if plot and benchmark.plot is None:
         raise click.UsageError(f"{name} has no picture.")
-    rows = benchmark.quick() if quick and benchmark.quick else benchmark.measure()
+    if only and benchmark.only is None:
+        raise click.UsageError(f"{name} is measured as a whole.")
+    if only and benchmark.only:
+        rows = benchmark.only(only)
+    else:
+        rows = (benchmark.quick if quick and benchmark.quick else benchmark.measure)()
     if plot and benchmark.plot:
         benchmark.plot(rows, plot, machine_line())
     if as_json:

@@ -9,7 +9,7 @@ the best other choice to auto: 0.95 or more means that no choice would have been
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from operator import truediv
@@ -24,13 +24,13 @@ from dagexec.executors import Runner
 from dagexec.executors.blas import BlasThreads, blas_threads
 from dagexec.executors.serial import Serial
 from dagexec.graphfile import graph_of, load
-from dagexec.plan import Plan, plan
+from dagexec.plan import plan
 from dagexec.pytrees import flatten
 from dagexec.timing import Times, take_turns
 
 ROUNDS = 31
 WORKERS = 2
-WARM_UP = 10  # runs of each: auto has decided after eight
+WARM_UP = 12  # runs of each: auto has decided after ten
 ROUND_SECONDS = 5e-3
 GRAPHS = Path(__file__).parent.parent / "graphs"
 SAMPLES = ("circle", "fnn", "matrix_vector", "rnn", "vector_self_sum", "word_count")
@@ -48,17 +48,17 @@ def _row(path: Path) -> Row:
     built = load(path).built({})
     graph = graph_of(built)
     p = plan(graph)
-    arguments = dict(zip(p.inputs, map(np.asarray, flatten(built.args)[0])))
+    arguments = list(map(np.asarray, flatten(built.args)[0]))
     with ExitStack() as stack:
         runners = {
             name: stack.enter_context(Runner(p, name, WORKERS))
             for name in ("serial", "threads", "processes", "auto")
         }
         runs: dict[str, Callable[[], Any]] = {
-            name: partial(_once, runner.run, p, arguments) for name, runner in runners.items()
+            name: partial(runner.run, arguments) for name, runner in runners.items()
         }
         if p.threaded_blas:
-            runs["BLAS threads"] = partial(_once, partial(_with_blas_threads, Serial(p)), p, arguments)
+            runs["BLAS threads"] = partial(_with_blas_threads, Serial(p), arguments)
         for run in runs.values():
             for _ in range(WARM_UP):
                 run()
@@ -91,16 +91,9 @@ def _in_random_order(runs: dict[str, Callable[[], Any]]) -> dict[str, Times]:
     return {name: Times(tuple(taken)) for name, taken in seconds.items()}
 
 
-def _once(run: Callable[[list[Any]], Any], p: Plan, arguments: dict[int, Any]) -> None:
-    values = p.values()
-    for slot, value in arguments.items():
-        values[slot] = value
-    run(values)
-
-
-def _with_blas_threads(serial: Serial, values: list[Any]) -> None:
+def _with_blas_threads(serial: Serial, arguments: Sequence[Any]) -> None:
     with BlasThreads(blas_threads()):
-        serial(values, None, [])
+        serial(serial.plan.values(arguments), None, [])
 
 
 def _repeat(run: Callable[[], Any], number: int) -> None:

@@ -53,17 +53,17 @@ def _on_trivial_callables(rows: Rows) -> Iterator[Row]:
     def less(name: str, peer: str) -> Figures:
         return _figures(by_shape, lambda row: _ratio(row[name], row[peer]))
 
-    yield _at_most("threads, over the bare loop", 2.0, slower(THREADS, others), "×")
-    yield _at_most("threads, over the bare loop, layered", 3.0, slower(THREADS, layered), "×")
-    yield _at_most("serial, over the bare loop", 1.0, slower(SERIAL, by_shape), "×")
-    yield _at_least("threads, less than Dask threads", 100, less(THREADS, DASK_THREADS), "×")
-    yield _at_least("get on threads, less than Dask threads", 20, less(GET_THREADS, DASK_THREADS), "×")
+    yield at_most("threads, over the bare loop", 2.0, slower(THREADS, others), "×")
+    yield at_most("threads, over the bare loop, layered", 3.0, slower(THREADS, layered), "×")
+    yield at_most("serial, over the bare loop", 1.0, slower(SERIAL, by_shape), "×")
+    yield at_least("threads, less than Dask threads", 100, less(THREADS, DASK_THREADS), "×")
+    yield at_least("get on threads, less than Dask threads", 20, less(GET_THREADS, DASK_THREADS), "×")
     costs = _figures(by_shape, lambda row: _first(microseconds(row[PROCESSES])))
-    yield _at_most("processes, a task", 5.0, costs, " µs")
-    yield _at_least("processes, less than Dask processes", 20, less(PROCESSES, DASK_PROCESSES), "×")
+    yield at_most("processes, a task", 5.0, costs, " µs")
+    yield at_least("processes, less than Dask processes", 20, less(PROCESSES, DASK_PROCESSES), "×")
     for peer in (DISTRIBUTED_THREADS, DISTRIBUTED_PROCESSES, RAY):
         apart = _figures(by_shape, lambda row: _of_medians(row[PROCESSES], row[peer]))  # noqa: B023
-        yield _at_least(f"processes, less than {peer}", 100, apart, "×")
+        yield at_least(f"processes, less than {peer}", 100, apart, "×")
 
 
 def _overhead(rows: Rows) -> dict[str, Row]:
@@ -85,16 +85,16 @@ def _speed_ups(rows: Rows) -> Iterator[Row]:
             else ""
         )
         reached = _figures(cells, lambda row: _ratio(row[THREADS], row[SERIAL]))
-        yield _at_least(f"speed-up on two threads, {length:,} µs{bare}", bound, reached, "")
+        yield at_least(f"speed-up on two threads, {length:,} µs{bare}", bound, reached, "")
     auto = {
         f"{shape}, {length:,} µs": figure
         for length, cells in (*payloads.items(), (0, _overhead(rows)))
         for shape, figure in _figures(cells, lambda row: _ratio(row[AUTO], row[SERIAL])).items()
     }
-    yield _at_least("auto, speed-up over serial, any payload (0: trivial)", 0.97, auto, "")
+    yield at_least("auto, speed-up over serial, any payload (0: trivial)", 0.97, auto, "")
     spinning = _payloads(rows, "Python").get(1_000, {})
     reached = _figures(spinning, lambda row: _ratio(row[PROCESSES], row[SERIAL]))
-    yield _at_least("speed-up on two processes, pure Python, 1,000 µs", 1.85, reached, "")
+    yield at_least("speed-up on two processes, pure Python, 1,000 µs", 1.85, reached, "")
 
 
 def _payloads(rows: Rows, kind: str) -> dict[int, dict[str, Row]]:
@@ -112,7 +112,7 @@ def _of_an_array(rows: Rows) -> Iterator[Row]:
     if len(costs) == 2 and all(costs):
         ours, piped = (cost or 0.0 for cost in costs)
         figures[f"{ours * 1e3:.2f} against {piped * 1e3:.2f} ms"] = piped / ours
-    yield _at_least("an array of 8 MB between processes, less than through a pipe", 5, figures, "×")
+    yield at_least("an array of 8 MB between processes, less than through a pipe", 5, figures, "×")
 
 
 def _of_a_million(rows: Rows) -> Iterator[Row]:
@@ -126,7 +126,7 @@ def _of_a_million(rows: Rows) -> Iterator[Row]:
         ("bytes", "threads peak", "bytes a task, at the peak of a run on two threads", 450, ""),
     ):
         figures = _figures(by_shape, lambda row: _first(row[part][key]))  # noqa: B023
-        yield _at_most(f"{tasks:,} tasks: {what}", bound, figures, unit)
+        yield at_most(f"{tasks:,} tasks: {what}", bound, figures, unit)
 
 
 def _figures(cells: dict[str, Row], figure: Callable[[Row], float | None]) -> Figures:
@@ -154,11 +154,13 @@ def _first(figures: list[float] | float | None) -> float | None:
     return figures[0] if isinstance(figures, list) else figures
 
 
-def _at_most(what: str, bound: float, figures: Figures, unit: str) -> Row:
+def at_most(what: str, bound: float, figures: Figures, unit: str) -> Row:
+    """The demand that the largest of the figures is not above the bound."""
     return _demand(what, f"≤ {bound:g}{unit}", figures, max, unit, lambda worst: worst <= bound)
 
 
-def _at_least(what: str, bound: float, figures: Figures, unit: str) -> Row:
+def at_least(what: str, bound: float, figures: Figures, unit: str) -> Row:
+    """The demand that the smallest of the figures is not below the bound."""
     return _demand(what, f"≥ {bound:g}{unit}", figures, min, unit, lambda worst: worst >= bound)
 
 

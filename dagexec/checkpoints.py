@@ -92,8 +92,10 @@ class Checkpoint:
             leaves = [_laid_out(tensors[name], document["layouts"][name]) for name in self._names]
             metrics = {name: _numbers(tensors[f"metric {name}"]) for name in document["metrics"]}
             losses = _numbers(tensors["losses"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"{self._path} is damaged: {error} is missing or wrong") from None
+        except KeyError as error:
+            raise ValueError(f"{self._path} is damaged: {error} is missing") from None
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{self._path} is damaged: {error}") from None
         self._written = len(losses)
         return SoFar(optree.tree_unflatten(self._state, leaves), losses, metrics)
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import operator
 import zlib
 from collections.abc import Iterator, Sequence
 from math import prod
@@ -38,7 +39,8 @@ class Batches:
     All batches have one shape: what is left of the rows, `left_out` of them, does not take part in an epoch;
     in each epoch these are others. The order depends on `seed` and the number of the epoch only.
 
-    Raises ValueError for arrays of different lengths, and a size that is not between 1 and that length.
+    Raises ValueError for arrays of different lengths, and a size that is not between 1 and that length;
+    TypeError for arrays that are in no tuple or list.
 
     >>> import numpy as np
     >>> batches = Batches((np.zeros((10, 3)), np.arange(10)), size=4)
@@ -47,8 +49,12 @@ class Batches:
     """
 
     def __init__(self, arrays: Sequence[Any], size: int, seed: int = 0) -> None:
+        if not isinstance(arrays, tuple | list):  # the rows of a single array would be taken for arrays
+            raise TypeError(f"arrays must be a tuple of arrays, as (x, y), not {type(arrays).__name__}")
         self.arrays = tuple(map(np.asarray, arrays))
-        self.size, self.seed = size, seed
+        self.size, self.seed = operator.index(size), operator.index(seed)
+        if seed < 0:
+            raise ValueError(f"a seed must not be negative, as {seed} is")
         lengths = [len(array) if array.ndim else 0 for array in self.arrays]
         if len(set(lengths)) != 1:
             raise ValueError(f"the arrays of Batches must have equal lengths, not {lengths}")

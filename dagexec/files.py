@@ -1,13 +1,26 @@
-"""Files are written whole or not at all."""
+"""Files are written whole or not at all, and it is known beforehand whether they can be."""
 
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
+from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
+
+
+def require_writable(path: Path) -> None:
+    """Raise OSError, naming `path`, unless a file can be written there."""
+    if path.is_dir():
+        raise IsADirectoryError(f"cannot write {path}: it is a directory")
+    try:
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise OSError(f"cannot write {path}: {error.strerror}") from None
 
 
 @contextmanager

@@ -125,7 +125,14 @@ class GraphFile:
         """The result of `build`; GraphFileError if it is nothing that can be run."""
         arguments = self.arguments(texts)
         with _running(self.path):
-            result = self.build(**arguments)
+            try:
+                result = self.build(**arguments)
+            except Exception as error:
+                if texts:
+                    error.add_note(
+                        f"in build with {', '.join(f'{name}={text}' for name, text in texts.items())}"
+                    )
+                raise
         if isinstance(result, Training):
             return Built(result.step, result.args, result)
         match result:

@@ -23,6 +23,7 @@ The optimisers compute what those of the same name in PyTorch do; their options 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -209,6 +210,9 @@ def _optimiser(
     @naming_the_line
     def update(params: Any, gradients: Any, state: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         leaves, structure = _parameters(params)
+        if not isinstance(state, dict) or state.keys() != {"step", *slots}:
+            found = ", ".join(map(repr, state)) if isinstance(state, dict) else type(state).__name__
+            raise ValueError(f"the state is not that of this optimiser, which init makes: it has {found}")
         gradient_leaves = _alike("gradients", gradients, leaves, structure)
         kept = [_alike(f"state[{slot!r}]", state[slot], leaves, structure) for slot in slots]
         results = []
@@ -275,10 +279,14 @@ def _rate_at(rate: Rate, step: Any) -> Any:
 
 
 def _check(**numbers: Any) -> None:
-    """Raise ValueError for a number that is negative or none; a schedule is only known when it runs."""
+    """Raise an error for what is no number from 0 up; a schedule is only known when it runs."""
     for name, number in numbers.items():
-        if not callable(number) and not number >= 0:
-            raise ValueError(f"{name} is {number}; it must be 0 or more")
+        if callable(number):
+            continue
+        if isinstance(number, str) or np.ndim(number) or number is None:
+            raise TypeError(f"{name} is {number!r}; it must be a number")
+        if not 0 <= number < math.inf:
+            raise ValueError(f"{name} is {number}; it must be 0 or more, and finite")
 
 
 def _check_shares(**numbers: float) -> None:
@@ -294,6 +302,7 @@ def constant(rate: float) -> Schedule:
     >>> constant(0.1)(1000)
     0.1
     """
+    _check(rate=rate)
     return lambda step: rate
 
 
@@ -303,6 +312,7 @@ def step_decay(rate: float, every: int, factor: float = 0.1) -> Schedule:
     >>> [round(float(step_decay(1.0, 2)(step)), 6) for step in range(5)]
     [1.0, 1.0, 0.1, 0.1, 0.01]
     """
+    _check(rate=rate, factor=factor)
     _check_length(every=every)
     return lambda step: rate * xp.pow(factor, xp.astype(xp.asarray(step) // every, np.float64))
 
@@ -313,6 +323,7 @@ def exponential(rate: float, factor: float) -> Schedule:
     >>> [float(exponential(1.0, 0.5)(step)) for step in range(3)]
     [1.0, 0.5, 0.25]
     """
+    _check(rate=rate, factor=factor)
     return lambda step: rate * xp.pow(factor, xp.astype(xp.asarray(step), np.float64))
 
 
@@ -324,6 +335,7 @@ def cosine(rate: float, steps: int, lowest: float = 0.0) -> Schedule:
     >>> [round(float(cosine(1.0, 4)(step)), 3) for step in range(6)]
     [1.0, 0.854, 0.5, 0.146, 0.0, 0.0]
     """
+    _check(rate=rate, lowest=lowest)
     _check_length(steps=steps)
 
     def rate_at(step: Any) -> Any:
@@ -341,6 +353,7 @@ def warmup(after: Rate, steps: int) -> Schedule:
     >>> [float(warmup(0.5, 2)(step)) for step in range(4)]
     [0.25, 0.5, 0.5, 0.5]
     """
+    _check(after=after)
     _check_length(steps=steps)
 
     def rate_at(step: Any) -> Any:
@@ -353,7 +366,7 @@ def warmup(after: Rate, steps: int) -> Schedule:
 def _check_length(**numbers: int) -> None:
     for name, number in numbers.items():
         if number < 1:
-            raise ValueError(f"{name} is {number}; it must be 1 or more")
+            raise ValueError(f"{name} is {number}; a schedule needs 1 update or more")
 
 
 # --- clipping -------------------------------------------------------------------------------------------

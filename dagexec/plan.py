@@ -11,8 +11,8 @@ and, if there is something to compute, of its task. A plan is a set of flat list
 - `rank[n]` orders the tasks by urgency: the longest path to the end first, by measured or estimated seconds.
 
 Arguments and constants are there from the start and have no task. Nor has an `item` of a node with several
-results: whoever reads it picks it from that node's value. What not every run needs (readers, costs, ranks) is
-worked out when it is first asked for.
+results: whoever reads it picks it from that node's value. What not every run needs (successors, readers,
+costs, ranks) is worked out when it is first asked for.
 
 `plan(graph)` plans a Graph. `lay_out(...)` makes a plan of plain functions, without a node for each: a
 million of them are planned in a second, and `plan.graph` is there once somebody asks for it.
@@ -63,8 +63,6 @@ class Plan:
     tasks: Sequence[int]  # in topological order
     functions: list[Function | None]
     sources: list[tuple[int, ...]]
-    successors: list[tuple[int, ...]]
-    unmet: list[int]
     constants: Mapping[int, Any]
     inputs: tuple[int, ...]
     outputs: tuple[Output, ...]
@@ -78,9 +76,12 @@ class Plan:
     def __repr__(self) -> str:
         return f"<Plan: {len(self.tasks)} tasks>"
 
-    def values(self) -> list[Any]:
-        """The list of values as it is before a run: constants, None elsewhere."""
-        return self._before_a_run.copy()
+    def values(self, arguments: Sequence[Any] = ()) -> list[Any]:
+        """The list of values as it is before a run: constants and arguments, None elsewhere."""
+        values = self._before_a_run.copy()
+        for slot, argument in zip(self.inputs, arguments):
+            values[slot] = np.asarray(argument) if isinstance(argument, float) else argument
+        return values
 
     @cached_property
     def _before_a_run(self) -> list[Any]:
@@ -97,6 +98,26 @@ class Plan:
     def fetch(self) -> list[Callable[[list[Any]], Sequence[Any]] | None]:
         """For each task that reads several slots, the function that takes them out of the list of values."""
         return [itemgetter(*slots) if len(slots) > 1 else None for slots in self.sources]
+
+    @cached_property
+    def successors(self) -> list[tuple[int, ...]]:
+        """For each slot the tasks that read it, as often as they do."""
+        leads_to: list[Any] = [[] for _ in self.sources]
+        for task in self.tasks:
+            for slot in self.sources[task]:
+                leads_to[slot].append(task)
+        for slot, following in enumerate(leads_to):
+            leads_to[slot] = tuple(following)
+        return leads_to
+
+    @cached_property
+    def unmet(self) -> list[int]:
+        """For each task the number of edges from other tasks into it."""
+        unmet = list(map(len, self.sources))
+        for slot in (*self.constants, *self.inputs):
+            for task in self.successors[slot]:
+                unmet[task] -= 1
+        return unmet
 
     @cached_property
     def readers(self) -> list[int]:
@@ -240,15 +261,18 @@ def plan(graph: Graph, library: Library = NUMPY) -> Plan:
         read.setdefault(task, set()).add(index)
     functions: list[Function | None] = [None] * len(nodes)
     sources: list[tuple[int, ...]] = [()] * len(nodes)
+    made: dict[Op, Function] = {}  # of ops without parameters
     for task, node in enumerate(nodes):
-        if node.op in (INPUT, CONSTANT, ITEM):
+        op, params = node.op, node.params
+        if op is INPUT or op is CONSTANT or op is ITEM:
             continue
-        params = node.params
-        if node.op.family == "control":  # may leave out what leads to results that nobody reads
+        if op.family == "control":  # may leave out what leads to results that nobody reads
             params = {**params, "read": tuple(sorted(read.get(task, ())))}
-        function = node.op.kernel(library.xp, **params)
-        slots = tuple([number_of[value] for value in node.inputs])
-        if not item_of.keys().isdisjoint(slots):
+        if params or op not in made:
+            made[op] = op.kernel(library.xp, **params)
+        function = made[op]
+        slots = tuple(map(number_of.__getitem__, node.inputs))
+        if item_of and not item_of.keys().isdisjoint(slots):
             function = Picking(function, tuple([item_of.get(slot, (slot, None))[1] for slot in slots]))
             slots = tuple([item_of.get(slot, (slot, None))[0] for slot in slots])
         functions[task] = function
@@ -283,17 +307,7 @@ def lay_out(
     ([1, 2], [(1,), (2, 2), ()], [0, 0, 2], [1])
     """
     tasks = [task for task, function in enumerate(functions) if function is not None]
-    leads_to: list[Any] = [[] for _ in sources]
-    for task in tasks:
-        for slot in sources[task]:
-            leads_to[slot].append(task)
-    for slot, following in enumerate(leads_to):
-        leads_to[slot] = tuple(following)
-    unmet = list(map(len, sources))
-    for slot in (*constants, *inputs):
-        for task in leads_to[slot]:
-            unmet[task] -= 1
-    return Plan(tasks, functions, sources, leads_to, unmet, constants, inputs, tuple(outputs), origin, labels)
+    return Plan(tasks, functions, sources, constants, inputs, tuple(outputs), origin, labels)
 
 
 def longest_paths(

@@ -21,6 +21,7 @@ epoch is one pass over the data.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -33,11 +34,14 @@ import numpy as np
 from dagexec.checkpoints import Checkpoint, SoFar
 from dagexec.data import Batches
 from dagexec.executors import Compiled, compile
+from dagexec.files import require_writable
 from dagexec.graph import Graph
+from dagexec.pytrees import flatten
 from dagexec.tracing import trace
 
 Metric = float | tuple[float, ...]
 WATCHED = "validation loss"  # the metric that early stopping looks at, where there is one of this name
+LONGEST_OUTLINE = 200  # characters of a structure that a message shows
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +63,17 @@ class Training:
     epochs: int = 100
 
     def __post_init__(self) -> None:
-        """Raise TypeError for data that are no tuple: a single array would be taken apart row by row."""
-        for name, data, kinds in (
-            ("data", self.data, tuple | Batches),
-            ("validation", self.validation, tuple | Batches | None),
-        ):
-            if not isinstance(data, kinds):
-                raise TypeError(f"{name} must be a tuple of arrays, as (x, y), not {type(data).__name__}")
+        """Raise TypeError or ValueError for what could not be trained on, before anything takes time."""
+        if not callable(self.step):
+            raise TypeError(f"step must be a function (state, *batch) -> (loss, state), not {self.step!r}")
+        _require_arrays("data", self.data)
+        if self.validation is not None:
+            _require_arrays("validation", self.validation)
+        if not isinstance(self.metrics, Mapping):
+            raise TypeError(f"metrics must be functions by name, not a {type(self.metrics).__name__}")
+        for name, metric in self.metrics.items():
+            if not isinstance(name, str) or not callable(metric):
+                raise TypeError(f"metrics must be functions by name, not {name!r}: {metric!r}")
 
     @property
     def args(self) -> tuple[Any, ...]:
@@ -89,11 +97,13 @@ class Training:
         graph = trace(self.step)(*self.args)
         name = graph.name
         if graph.out_tree.type is not tuple or len(graph.out_tree.children()) != 2:
-            raise TypeError(f"{name} must return (loss, new_state), but it returns {graph.out_tree}")
+            raise TypeError(f"{name} must return a tuple (loss, new_state), not {_outline(graph.out_tree)}")
         loss, new_state = graph.out_tree.children()
         state = graph.in_tree.child(0)
         if new_state != state:
-            raise TypeError(f"{name} takes the state {state}, but its new state is {new_state}")
+            raise TypeError(
+                f"{name} takes the state {_outline(state)}, but its new state is {_outline(new_state)}"
+            )
         spec = graph.outputs[0].spec
         if not loss.is_leaf() or spec.shape != () or spec.dtype.kind not in "fiu":
             raise TypeError(f"{name} must return a real scalar loss, but it is {spec}")
@@ -117,11 +127,20 @@ class Training:
         """The graph that computes all metrics. Raises TypeError if one is neither a scalar nor a vector."""
 
         def metrics(state: Any, *data: Any) -> dict[str, Any]:
-            return {name: metric(state, *data) for name, metric in self.metrics.items()}
+            found = {}
+            for name, metric in self.metrics.items():
+                try:
+                    found[name] = metric(state, *data)
+                except Exception as error:
+                    error.add_note(f"in the metric {name!r}")
+                    raise
+            return found
 
         graph = trace(metrics)(*self.metrics_args(self.state))
         if not all(leaf.is_leaf() for leaf in graph.out_tree.children()):
-            raise TypeError(f"each metric must be one scalar or vector, but they are {graph.out_tree}")
+            raise TypeError(
+                f"each metric must be one scalar or vector, but they are {_outline(graph.out_tree)}"
+            )
         for name, node in zip(sorted(self.metrics), graph.outputs):
             if len(node.spec.shape) > 1 or node.spec.dtype.kind not in "fiub":
                 raise TypeError(f"the metric {name!r} must be a real scalar or vector, but it is {node.spec}")
@@ -133,13 +152,14 @@ class Trained:
     """What training gives.
 
     The last `state`; each epoch's loss, the mean over its steps, each before its update; each metric after
-    each epoch; the number of epochs, those before a resumed checkpoint included; `why_it_ended` in words.
+    each epoch; `why_it_ended` in words; how many of the epochs a checkpoint had that was `resumed`.
     """
 
     state: Any
     losses: tuple[float, ...]
     metrics: dict[str, tuple[Metric, ...]]
     why_it_ended: str
+    resumed: int = 0
 
     @property
     def epochs(self) -> int:
@@ -168,7 +188,8 @@ def train(
     is an error or Ctrl-C; with `resume` the training goes on from there, as if it had not been interrupted.
 
     Raises ArithmeticError as soon as a loss is not finite; ValueError for less than one epoch, and for a
-    checkpoint that is damaged or of another training; FileExistsError rather than overwrite one.
+    checkpoint that is damaged or of another training; FileExistsError rather than overwrite one, and OSError
+    where none can be written, before it begins.
     """
     epochs = training.epochs if epochs is None else epochs
     _require_positive(epochs=epochs, patience=patience)
@@ -177,6 +198,7 @@ def train(
     so_far = SoFar(training.state, (), dict.fromkeys(training.metrics, ()))
     if kept is not None and resume:
         so_far = kept.read()
+    resumed = len(so_far.losses)
 
     def keep() -> None:
         if kept is not None and so_far.losses:
@@ -194,7 +216,7 @@ def train(
             on_epoch(epoch, loss, measured)
             if kept is not None:
                 kept.write_at_times(so_far)
-    return Trained(so_far.state, so_far.losses, so_far.metrics, why)
+    return Trained(so_far.state, so_far.losses, so_far.metrics, why, resumed)
 
 
 def _epoch(
@@ -207,15 +229,29 @@ def _epoch(
     """The mean of the losses, and the state after the last batch."""
     losses = []
     for batch in batches:
-        loss, state = step(state, *batch)
+        loss, new_state = step(state, *batch)
         losses.append(float(loss))
         if not math.isfinite(losses[-1]):
-            raise ArithmeticError(
-                f"the loss is {losses[-1]} in epoch {epoch + 1}: "
-                "training diverged; try a smaller learning rate"
-            )
+            why = _why_not_finite(state, batch, first=epoch == 0 and len(losses) == 1)
+            raise ArithmeticError(f"the loss is {losses[-1]} in epoch {epoch + 1}: {why}")
+        state = new_state
         on_step(losses[-1])
     return math.fsum(losses) / len(losses), state
+
+
+def _why_not_finite(state: Any, batch: tuple[Any, ...], *, first: bool) -> str:
+    for number, data in enumerate(batch):
+        if not _all_finite(data):
+            return f"array {number} of the data holds NaN or infinities"
+    if not first:
+        return "training diverged; try a smaller learning rate"
+    if not _all_finite(state):
+        return "the state it starts from holds NaN or infinities"
+    return "this is the first step, so look for numbers too large, divisions by 0, or a root or log of less"
+
+
+def _all_finite(tree: Any) -> bool:
+    return all(np.isfinite(np.asarray(leaf)).all() for leaf in flatten(tree)[0])
 
 
 def _measuring(
@@ -242,9 +278,13 @@ def _end(so_far: SoFar, epochs: int, patience: int | None) -> str:
     """Why the training ends here; nothing if it goes on."""
     if len(so_far.losses) >= epochs:
         return "all epochs done"
-    name = WATCHED if WATCHED in so_far.metrics else "loss"
-    losses = so_far.metrics.get(WATCHED, so_far.losses)
-    if patience is not None and len(losses) > patience and min(losses[-patience:]) >= min(losses[:-patience]):
+    name, losses = "loss", so_far.losses
+    watched = so_far.metrics.get(WATCHED, ())
+    if watched and not isinstance(watched[0], tuple):
+        name, losses = WATCHED, watched
+    lowest = min((loss for loss in losses if not math.isnan(loss)), default=math.nan)
+    best = losses.index(lowest) + 1 if lowest in losses else 0
+    if patience is not None and len(losses) - best >= patience:
         return f"no smaller {name} for {patience} epochs"
     return ""
 
@@ -252,6 +292,7 @@ def _end(so_far: SoFar, epochs: int, patience: int | None) -> str:
 def _checkpoint(training: Training, graph: Graph, path: str | PathLike[str], resume: bool) -> Checkpoint:
     if Path(path).exists() and not resume:
         raise FileExistsError(f"{path} is there already: resume it, or remove it to start anew")
+    require_writable(Path(path))
     data = training.data
     if isinstance(data, Batches):
         arrays, batches = data.arrays, f"of {data.size}, seed {data.seed}"
@@ -262,5 +303,27 @@ def _checkpoint(training: Training, graph: Graph, path: str | PathLike[str], res
 
 def _require_positive(**numbers: int | None) -> None:
     for name, number in numbers.items():
-        if number is not None and number < 1:
+        if number is not None and operator.index(number) < 1:
             raise ValueError(f"{name} is {number}; at least one is needed")
+
+
+def _require_arrays(name: str, data: Any) -> None:
+    """Raise TypeError or ValueError unless data are Batches, or arrays of numbers with something in them."""
+    if not isinstance(data, tuple | Batches):  # a single array would be taken apart row by row
+        raise TypeError(f"{name} must be a tuple of arrays, as (x, y), not {type(data).__name__}")
+    for number, array in enumerate(data.arrays if isinstance(data, Batches) else data):
+        for leaf in flatten(array)[0]:
+            dtype = getattr(leaf, "dtype", None)
+            if isinstance(dtype, np.dtype) and dtype.kind not in "biufc":
+                raise TypeError(
+                    f"array {number} of {name} holds {dtype}, no numbers: number the names of classes "
+                    "with np.unique(names, return_inverse=True)"
+                )
+            if 0 in np.shape(leaf):
+                raise ValueError(f"array {number} of {name} is empty: its shape is {np.shape(leaf)}")
+
+
+def _outline(structure: Any) -> str:
+    """The structure of a pytree, * for each array, cut where it is long."""
+    text = str(structure).removeprefix("PyTreeSpec(").removesuffix(")")
+    return text if len(text) <= LONGEST_OUTLINE else f"{text[:LONGEST_OUTLINE]}…"

@@ -75,7 +75,8 @@ def build(
     first, second = random.split(random.key(seed))
     sizes = images.shape[1], *hidden, code
     params = {"encoder": init(first, sizes), "decoder": init(second, sizes[::-1])}
-    optimiser = optim.adam(optim.cosine(rate, epochs * (len(images) // batch)))
+    batches = Batches((images,), batch, seed)
+    optimiser = optim.adam(optim.cosine(rate, epochs * len(batches)))
     yardstick = np.mean((linear(images, others, code) - others) ** 2)
 
     def step(state, images):
@@ -86,8 +87,7 @@ def build(
         "validation loss": lambda state, images: loss(state[0], images),
         "error against linear": lambda state, images: loss(state[0], images) / yardstick,
     }
-    state = params, optimiser.init(params)
-    return Training(step, state, Batches((images,), batch, seed), metrics, (others,), epochs)
+    return Training(step, (params, optimiser.init(params)), batches, metrics, (others,), epochs)
 
 
 def draw(path):

@@ -47,6 +47,8 @@ def network(layers, x, y):
 
 def build(hidden: tuple[int, ...] = (4,), grid: int = 8, rate: float = 8.0, epochs: int = 300, seed: int = 0):
     """`grid` × `grid` points on [-2, 2]², hidden layers of the sizes `hidden`, the learning rate `rate`."""
+    if grid < 1:
+        raise ValueError(f"grid={grid}: without points there is nothing to learn")
     axis = np.linspace(-2, 2, grid).tolist()
     points = [(x, y, float(x * x + y * y < 1)) for x in axis for y in axis]
     random = np.random.default_rng(seed)

@@ -77,7 +77,8 @@ def training_of(images, labels, validation, stages, hidden, batch_norm, dropout,
     """Adam with a rate that falls to nothing, as half a wave of the cosine."""
     key, later = random.split(random.key(seed))
     params, statistics = init(key, images.shape[1], stages, hidden, batch_norm)
-    follow = optim.adam(optim.cosine(rate, epochs * (len(images) // batch)))
+    batches = Batches((images, labels), batch, seed)
+    follow = optim.adam(optim.cosine(rate, epochs * len(batches)))
 
     def loss(params, statistics, images, labels, key=None):
         logits, statistics = network(params, statistics, images, dropout, key)
@@ -97,7 +98,7 @@ def training_of(images, labels, validation, stages, hidden, batch_norm, dropout,
     }
     state = params, statistics, follow.init(params), later
     unseen = Batches(validation, min(500, len(validation[0])))  # MNIST's 10,000 at once would take 4 GB
-    return Training(step, state, Batches((images, labels), batch, seed), metrics, unseen, epochs)
+    return Training(step, state, batches, metrics, unseen, epochs)
 
 
 def build(

@@ -7,8 +7,7 @@ carries a state from the first word on, and a transformer looks back at all word
 agree with subjects that are far away, so the networks are much better: `-p model=unigram` reaches 36, bigram
 12.6, trigram 11.6, rnn 7.1, transformer 6.8, where 6.3 is the best that any model could do.
 
-The models that count are trained in one step: it counts. Rarer contexts lean on what shorter ones say: to the
-counts after each context 16 are added, spread as the shorter model would (MacKay and Peto 1995).
+The models that count (`ngrams.py`) are trained in one step: it counts.
 `-p text=FILE` reads a text of your own, a sentence a line, of which the last tenth is held out. Try
 `dagexec train graphs/language_model.py --plot perplexity.png`.
 """
@@ -16,43 +15,14 @@ counts after each context 16 are added, spread as the shorter model would (MacKa
 from typing import Literal
 
 import numpy as np
+from ngrams import counted, surprise_by_counts
 from sentences import START, grammatical, numbered, vocabulary
 
-from dagexec import nn, optim, random, value_and_grad, xp
+from dagexec import nn, optim, random, value_and_grad
 from dagexec.data import Batches, read_text
 from dagexec.training import Training
 
 
-# --- by counting ----------------------------------------------------------------------------------------
-def contexts(sentences):
-    """For each word after the first, what the models know: nothing, the word before, the two before."""
-    before = sentences[:, :-1]
-    earlier = np.concatenate([before[:, :1], before[:, :-1]], axis=1)
-    return [(), (before,), (earlier, before)]
-
-
-def counted(sentences, words, order):
-    """How often each word occurs after each context of 0, 1, ... order − 1 words."""
-    nexts = sentences[:, 1:]
-    tables = []
-    for context in contexts(sentences)[:order]:
-        table = xp.zeros((words,) * len(context) + (words,), dtype="float32")
-        np.add.at(table, (*context, nexts), nexts != 0)
-        tables.append(table)
-    return tables
-
-
-def surprise_by_counts(tables, sentences):
-    """Minus the mean log-probability of the words, each model leaning on the shorter one."""
-    nexts = sentences[:, 1:]
-    probability = 1 / (tables[0].shape[0] - 2)  # neither padding nor the start comes next
-    for table, context in zip(tables, contexts(sentences)):
-        total = np.sum(table, axis=-1)[context]
-        probability = (table[(*context, nexts)] + 16 * probability) / (total + 16)
-    return -np.sum(np.where(nexts != 0, np.log(probability), 0)) / np.sum(nexts != 0)
-
-
-# --- by a network ---------------------------------------------------------------------------------------
 def init_network(key, model, words, length, features, blocks):
     keys = random.split(key, 3 + blocks)
     params = {
@@ -87,7 +57,6 @@ def surprise_by_network(params, sentences):
     return nn.cross_entropy(logits(params, sentences), nexts, mask=nexts != 0)
 
 
-# --- training -------------------------------------------------------------------------------------------
 def texts_of(file, count, seed):
     """Sentences as lists of words: those of a file, or `count` generated ones."""
     if file:

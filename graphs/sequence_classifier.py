@@ -23,12 +23,6 @@ from dagexec import nn, optim, random, value_and_grad
 from dagexec.data import Batches, digits
 from dagexec.training import Training
 
-CELLS = {
-    "rnn": (nn.init_rnn, nn.rnn_cell),
-    "lstm": (nn.init_lstm, nn.lstm_cell),
-    "gru": (nn.init_gru, nn.gru_cell),
-}
-
 
 def shown(state):
     """What a cell shows of its state: an LSTM keeps its memory to itself."""
@@ -67,14 +61,14 @@ def build(
     xs, test_xs = (part.reshape(len(part), -1, features) for part in (images, test_images))
 
     first, second = random.split(random.key(seed))
-    init, step_of_cell = CELLS[cell]
+    init = getattr(nn, f"init_{cell}")
     if bidirectional:
         params = nn.init_bidirectional(init, first, features, hidden)
     else:
         params = init(first, features, hidden)
     read_out = nn.init_dense(second, (1 + bidirectional) * hidden, 10, weights=nn.xavier_normal)
     params = {"cell": params, "classes": read_out}
-    logits = classifier(step_of_cell)
+    logits = classifier(getattr(nn, f"{cell}_cell"))
     optimiser = optim.adam(rate)
 
     def loss(params, xs, labels):

@@ -75,8 +75,8 @@ def build(
     xs, other_xs = patches(images, patch), patches(others[0], patch)
     first, key = random.split(random.key(seed))
     params = init(first, *xs.shape[1:], features, layers, positions)
-    steps = epochs * (len(xs) // batch)
-    optimiser = optim.adamw(optim.warmup(optim.cosine(rate, steps), 50))
+    batches = Batches((xs, labels), batch, seed)
+    optimiser = optim.adamw(optim.warmup(optim.cosine(rate, epochs * len(batches)), 50))
 
     def loss(params, xs, labels, key=None):
         return nn.cross_entropy(logits(params, xs, heads, key, dropout), labels)
@@ -92,4 +92,4 @@ def build(
         "accuracy": lambda state, xs, labels: nn.accuracy(logits(state[0], xs, heads), labels),
     }
     state = params, optimiser.init(params), key
-    return Training(step, state, Batches((xs, labels), batch, seed), metrics, (other_xs, others[1]), epochs)
+    return Training(step, state, batches, metrics, (other_xs, others[1]), epochs)

@@ -78,8 +78,8 @@ def build(
 ):
     """Vectors of `features` numbers throughout; judged on 200 dates by how many are right in every letter."""
     params = init(random.key(seed), features, layers)
-    steps = epochs * (examples // batch)
-    optimiser = optim.adam(optim.warmup(optim.cosine(rate, steps), 50))
+    batches = Batches(dates(examples, seed), batch, seed)
+    optimiser = optim.adam(optim.warmup(optim.cosine(rate, epochs * len(batches)), 50))
 
     def step(state, asked, answers):
         value, gradients = value_and_grad(loss)(state[0], asked, answers)
@@ -89,5 +89,4 @@ def build(
         return np.mean(np.all(translate(state[0], asked) == answers[:, 1:], axis=1))
 
     metrics = {"validation loss": lambda state, *data: loss(state[0], *data), "right": right}
-    batches = Batches(dates(examples, seed), batch, seed)
     return Training(step, (params, optimiser.init(params)), batches, metrics, dates(200, seed + 1), epochs)

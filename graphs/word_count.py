@@ -39,6 +39,8 @@ def most_common(counts, top):
 
 def build(documents: int = 8, words: int = 2000, top: int = 3, seed: int = 0):
     """The `top` most frequent words of some documents of so many `words`."""
+    if documents < 1:
+        raise ValueError(f"documents={documents}: there is nothing to count")
     counts = [count(document(seed + number, words)) for number in range(documents)]
     while len(counts) > 1:
         pairs = [merge(left, right) for left, right in zip(counts[::2], counts[1::2])]

@@ -148,6 +148,8 @@ MORE: dict[str, list[tuple[Callable[..., Any], tuple[Any, ...]]]] = {
     "searchsorted": [(xp.searchsorted, (np.array([-0.5, 0.1, 0.9]), values(2, 2)))],
     "isin": [(xp.isin, (np.array([[1, 2, 3]]), np.array([2, 5])))],
     **{name: [(partial(call, TABLE[name]), special_arguments(name))] for name in special.NAMES},
+    "softplus": [(partial(call, TABLE["softplus"]), (values(4),))],
+    "in_range": [(partial(call, TABLE["in_range"], count=3, what="label"), (np.array([2, 0]),))],
     "stop_gradient": [(lambda x: x * stop_gradient(x), (values(2),))],
     "custom_vjp": [(halved, (values(3), values(3)))],
     "closed_over": [(lambda x, y: custom_vjp_with(y)(x), (values(3), values(3)))],

@@ -29,6 +29,11 @@ def drawn(tmp_path, monkeypatch):
     return draw
 
 
+def legend(axes):
+    """What stands beside the row of a panel."""
+    return [text.get_text() for one in axes.get_figure(root=False).legends for text in one.get_texts()]
+
+
 def panels(figure):
     return {axes.get_title(): axes for axes in figure.axes}
 
@@ -41,13 +46,16 @@ def test_losses_share_a_panel_and_each_metric_has_one(drawn):
     assert (list(loss.get_ydata()), list(validation.get_ydata())) == ([3, 2], [4, 3.5])
     assert (loss.get_linestyle(), validation.get_linestyle()) == ("-", "--")
     assert list(found["accuracy"].get_lines()[0].get_xdata()) == [1, 2]
+    assert legend(found["loss"]) == ["loss", "validation loss"]
+    assert legend(panels(drawn({"": run(3.0, 2.0)}))["loss"]) == []
 
 
 def test_runs_that_are_compared_are_named_and_look_different(drawn):
     runs = {str(rate): run(3.0, rate, accuracy=(0.0, rate)) for rate in range(9)}
     found = panels(drawn(runs, "rate"))
+    assert legend(found["loss"]) == [f"rate {r}" for r in range(9)]
     for axes in found.values():
-        assert [text.get_text() for text in axes.get_legend().get_texts()] == [f"rate {r}" for r in range(9)]
+        assert axes.get_legend() is None  # which might cover something
         assert len({(line.get_color(), line.get_linestyle()) for line in axes.get_lines()}) == 9
 
 
@@ -62,6 +70,7 @@ def test_a_vector_has_a_panel_for_each_run_all_with_one_scale(drawn):
     assert [list(line.get_ydata()) for line in a.get_lines()] == [[1, 2], [0, 1e-4]]
     assert a.get_ylim() == b.get_ylim()
     assert a.get_yscale() == b.get_yscale() == "log"
+    assert legend(a) == ["component 0", "component 1"]
 
 
 @pytest.mark.parametrize(

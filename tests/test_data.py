@@ -63,6 +63,20 @@ def test_what_cannot_be_batched_says_so(arrays, size, said):
         Batches(arrays, size)
 
 
+@pytest.mark.parametrize(
+    ("options", "error", "said"),
+    [
+        ({"arrays": np.ones((3, 2))}, TypeError, "must be a tuple of arrays, as .x, y., not ndarray"),
+        ({"size": 2.0}, TypeError, "integer"),
+        ({"seed": 1.5}, TypeError, "integer"),
+        ({"seed": -1}, ValueError, "a seed must not be negative, as -1 is"),
+    ],
+)
+def test_what_makes_no_batches_is_refused_at_once(options, error, said):
+    with pytest.raises(error, match=said):
+        Batches(**({"arrays": (np.ones(3),), "size": 2} | options))
+
+
 # --- IDX ------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "int32", "float32", "float64"])
 @pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 3), (2, 1, 3)])

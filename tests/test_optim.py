@@ -274,6 +274,11 @@ def test_executors_take_the_same_steps(executor):
         (lambda: optim.adagrad(eps=-1), "eps is -1"),
         (lambda: optim.rmsprop(alpha=1.5), "alpha is 1.5"),
         (lambda: optim.cosine(1.0, 0), "steps is 0"),
+        (lambda: optim.cosine(-1.0, 9), "rate is -1.0"),
+        (lambda: optim.constant(np.nan), "rate is nan"),
+        (lambda: optim.exponential(np.inf, 0.5), "rate is inf"),
+        (lambda: optim.step_decay(1.0, 5, -0.1), "factor is -0.1"),
+        (lambda: optim.warmup(-2.0, 5), "after is -2.0"),
         (lambda: optim.step_decay(1.0, 0), "every is 0"),
         (lambda: optim.warmup(1.0, 0), "steps is 0"),
         (lambda: optim.clip_by_norm(np.ones(2), 0), "most is 0"),
@@ -283,6 +288,18 @@ def test_executors_take_the_same_steps(executor):
 def test_an_impossible_number_is_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("rate", ["0.1", None, [0.1]])
+def test_a_rate_that_is_no_number_is_refused(rate):
+    with pytest.raises(TypeError, match=r"rate is .*; it must be a number"):
+        optim.adam(rate)
+
+
+@pytest.mark.parametrize("state", [None, {}, optim.sgd(0.1, momentum=0.9).init(np.ones(2))])
+def test_the_state_of_another_optimiser_is_refused(state):
+    with pytest.raises(ValueError, match="the state is not that of this optimiser, which init makes: it has"):
+        optim.adam().update(np.ones(2), np.ones(2), state)
 
 
 def test_gradients_of_another_structure_or_shape_are_refused():

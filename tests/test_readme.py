@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import re
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,13 @@ def test_the_page_of_transformations_runs():
     assert np.allclose(names["of_each_row"].mean(axis=0), names["gradient"])
     assert np.allclose(names["matrix"] @ names["gradient"], names["curvature"])
     assert names["noise"].shape == (3,)
+
+
+def test_the_page_of_rewrites_shows_what_they_do():
+    page = README.parent / "docs" / "rewrites.md"
+    found = doctest.testfile(str(page), module_relative=False)
+    assert found.attempted > 10
+    assert not found.failed
 
 
 def test_the_graph_file_and_the_training_step_are_what_they_say(tmp_path):

@@ -86,6 +86,24 @@ def test_a_loss_that_is_not_finite_stops_the_training():
         train(fitted(step=lambda w, x, y: step(w, x, y, rate=1e200)))
 
 
+def rooted(w, x, y):
+    return np.sqrt(np.sum(x) - 10), w
+
+
+NOT_FINITE = {
+    "data": ({"data": (X, np.array([1.0, np.nan, 2.0]))}, "epoch 1: array 1 of the data holds NaN"),
+    "the start": ({"state": {"slope": 0.0, "offset": np.inf}}, "the state it starts from holds NaN or inf"),
+    "the step": ({"step": rooted}, "this is the first step, so look for .*root"),
+}
+
+
+@pytest.mark.parametrize("name", NOT_FINITE)
+def test_where_a_loss_that_is_not_finite_comes_from_is_said(name):
+    changes, said = NOT_FINITE[name]
+    with np.errstate(all="ignore"), pytest.raises(ArithmeticError, match=said):
+        train(fitted(**changes))
+
+
 def test_metrics_of_batches_are_the_mean_over_them():
     apart = X + np.arange(4)[:, None]
     metrics = {"m": lambda w, x, y: np.mean(w["slope"] * x), "v": lambda w, x, y: w["slope"] * x[0]}
@@ -102,6 +120,36 @@ def test_metrics_of_batches_are_the_mean_over_them():
 def test_data_that_are_no_tuple_are_refused(name, data):
     with pytest.raises(TypeError, match=f"{name} must be a tuple of arrays, as .x, y., not "):
         fitted(**{name: data})
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "said"),
+    [
+        ({"step": 3}, TypeError, "step must be a function"),
+        ({"metrics": [line]}, TypeError, "metrics must be functions by name, not a list"),
+        ({"metrics": {1: line}}, TypeError, "metrics must be functions by name, not 1"),
+        ({"metrics": {"m": 3}}, TypeError, "metrics must be functions by name, not 'm': 3"),
+        ({"data": (X[:0], X[:0])}, ValueError, r"array 0 of data is empty: its shape is \(0,\)"),
+        ({"validation": (X, X[:, None][:, :0])}, ValueError, "array 1 of validation is empty"),
+        ({"data": (X, np.array(["a", "b", "a"]))}, TypeError, r"array 1 of data holds <U1, .*np\.unique"),
+        ({"data": Batches((X, np.array([None] * 3)), 1)}, TypeError, "array 1 of data holds object"),
+    ],
+)
+def test_what_could_not_be_trained_on_is_refused_at_once(changes, error, said):
+    with pytest.raises(error, match=said):
+        fitted(**changes)
+
+
+@pytest.mark.parametrize("epochs", [2.5, "3"])
+def test_epochs_are_whole_numbers(epochs):
+    with pytest.raises(TypeError, match="integer"):
+        train(fitted(epochs=epochs))
+
+
+def test_the_metric_that_fails_is_named():
+    with pytest.raises(ZeroDivisionError) as error:
+        train(fitted(metrics={"fine": line, "broken": lambda *_: 1 / 0}))
+    assert error.value.__notes__ == ["in the metric 'broken'"]
 
 
 @pytest.mark.parametrize(
@@ -154,9 +202,20 @@ def test_patience_ends_it_when_the_loss_no_longer_falls():
 
 
 @pytest.mark.parametrize(
+    ("loss", "watched"),
+    [(lambda w, x, y: w["slope"] * np.nan, "validation loss"), (lambda w, x, y: w["slope"] * x, "loss")],
+)
+def test_patience_ends_with_nan_and_does_not_watch_a_vector(loss, watched):
+    still = fitted(step=lambda w, x, y: step(w, x, y, rate=0.0), metrics={"validation loss": loss})
+    trained = train(still, patience=3)
+    assert trained.why_it_ended == f"no smaller {watched} for 3 epochs"
+    assert trained.epochs <= 4
+
+
+@pytest.mark.parametrize(
     ("broken", "message"),
     [
-        (lambda w, x, y: line(w, x, y), r"must return \(loss, new_state\)"),
+        (lambda w, x, y: line(w, x, y), r"must return a tuple \(loss, new_state\), not \*"),
         (lambda w, x, y: (line(w, x, y), w["slope"]), "its new state is"),
         (lambda w, x, y: (x, w), "scalar loss"),
         (lambda w, x, y: (line(w, x, y), w | {"slope": x}), r"w.slope, a float64\[\], into a float64\[3\]"),

@@ -2,7 +2,7 @@
 
 A panel a quantity, with a line a training; losses share one panel, the training's own drawn solid and those
 that are metrics ("validation loss") dashed. A metric that is a vector has a panel for each training, with a
-line for each component, from dark (the first) to light.
+line for each component, from dark (the first) to light. A legend stands beside its panels and covers nothing.
 """
 
 from __future__ import annotations
@@ -17,9 +17,7 @@ from dagexec.training import Metric, Trained
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")  # Okabe and Ito's
 STYLES = ("-", ":", "-.")  # once the colours are used up
-COLUMNS, WIDTH, HEIGHT = 4, 4.8, 3.4
-LEGEND: dict[str, Any] = {"framealpha": 0.8, "edgecolor": "none"}
-FEW_LINES = 4  # more have a smaller legend
+COLUMNS, WIDTH, HEIGHT, LEGEND = 4, 4.8, 3.4, 1.6  # inches, but for the columns
 MOST_NAMED = 6  # more components than these are named by their first and last only
 
 
@@ -41,6 +39,8 @@ def draw_curves(runs: Mapping[str, Trained], parameter: str, title: str, path: P
         _draw_lines(next(panels), name, {value: run.metrics[name] for value, run in runs.items()}, parameter)
     for name in vectors:
         _draw_vectors([next(panels) for _ in runs], name, runs, parameter)
+    if sum(map(_add_legend, figure.subfigs)):
+        figure.set_figwidth(figure.get_figwidth() + LEGEND)
     with written_whole(path, "wb") as output:
         figure.savefig(output, format=path.suffix[1:].lower(), dpi=100)
 
@@ -64,22 +64,19 @@ def _draw_losses(axes: Any, runs: Mapping[str, Trained], parameter: str) -> None
                 drawn += [value for value in values if isinstance(value, float)]
                 if number == 0:
                     axes.plot([], [], "--", color="gray", label=name)
-                    axes.legend(fontsize="small" if len(runs) > FEW_LINES else None, **LEGEND)
     _scale(axes, drawn)
 
 
 def _draw_lines(axes: Any, name: str, lines: Mapping[str, Sequence[Metric]], parameter: str) -> None:
     for number, (value, values) in enumerate(lines.items()):
         color, style = _look(number)
-        label = f"{parameter} {value}" if parameter else None
+        label = f"{parameter} {value}" if parameter else name
         mark = "o" if len(values) == 1 else None
         axes.plot(_epochs(values), values, style, color=color, linewidth=1.8, label=label, marker=mark)
         if not parameter:
             last = (len(values), values[-1])
             axes.annotate(f"{values[-1]:.3g}", last, (4, 0), textcoords="offset points", va="center")
     _dress(axes, name)
-    if parameter:
-        axes.legend(fontsize="small" if len(lines) > FEW_LINES else None, **LEGEND)
 
 
 def _draw_vectors(panels: Sequence[Any], name: str, runs: Mapping[str, Trained], parameter: str) -> None:
@@ -93,16 +90,23 @@ def _draw_vectors(panels: Sequence[Any], name: str, runs: Mapping[str, Trained],
         for component, values in enumerate(zip(*vectors)):
             color = colormaps["viridis"](0.9 * component / max(count - 1, 1))
             named = count <= MOST_NAMED or component in (0, count - 1)
-            label = str(component) if named else None
+            label = f"component {component}" if named else None
             axes.plot(_epochs(values), values, color=color, linewidth=1.5, label=label)
             drawn += values
         _dress(axes, f"{name}, {parameter} {value}" if parameter else name)
-        axes.legend(title="component", ncols=2, **LEGEND)
     for axes in panels:
         _scale(axes, drawn)
     low, high = zip(*(axes.get_ylim() for axes in panels))
     for axes in panels:
         axes.set_ylim(min(low), max(high))
+
+
+def _add_legend(row: Any) -> bool:
+    """Whether a row of panels, all with lines that mean the same, has several: said beside it."""
+    handles, labels = row.axes[0].get_legend_handles_labels()
+    if len(handles) > 1:
+        row.legend(handles, labels, loc="outside right upper", frameon=False)
+    return len(handles) > 1
 
 
 def _dress(axes: Any, title: str) -> None:

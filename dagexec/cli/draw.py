@@ -14,12 +14,13 @@ from dagexec.cli.program import (
     options,
     parameters_option,
     require_ending,
-    require_writable,
 )
 from dagexec.cli.show import plural
 from dagexec.draw.dot import CHOICES
 from dagexec.draw.render import FORMATS
+from dagexec.files import require_writable
 from dagexec.graphfile import graph_of, load
+from dagexec.rewrite import rewritten
 
 
 def _choice(name: str, help: str) -> Any:
@@ -45,6 +46,7 @@ def _choice(name: str, help: str) -> Any:
     _choice("style", "Operations with arrows, or operations and values."),
     _choice("group", "Frame what can run at the same time, or what runs as one task."),
     _choice("color", "What the colours tell."),
+    click.option("--rewrites", is_flag=True, help="Draw it rewritten, as it is run."),
     forward_option,
     debug_option,
 )
@@ -54,11 +56,13 @@ def draw(
     texts: dict[str, str],
     depth: int,
     forward_only: bool,
+    rewrites: bool,
     **chosen: str | None,
 ) -> None:
     """Draw the graph of FILE, with its backward graph."""
     require_image(output, "-o")
     graph = graph_of(load(file).built(texts), forward_only)
+    graph = rewritten(graph) if rewrites else graph
     choices: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
     graph.draw(output, depth=depth, **choices)
     click.echo(f"{output}: {plural(len(graph), 'node')}", err=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import os
 import sys
-import tempfile
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -117,7 +116,8 @@ def user_place(error: BaseException) -> str | None:
     place = None
     for frame, line in traceback.walk_tb(error.__traceback__):
         name = frame.f_code.co_filename
-        if not name.startswith(NOT_THE_USERS) and "site-packages" not in name and "dist-packages" not in name:
+        packaged = name.startswith(NOT_THE_USERS) or "site-packages" in name or "dist-packages" in name
+        if not packaged and not name.endswith(".pyx"):  # NumPy's compiled code gives no whole path
             place = f"{name}:{line}"
     return place
 
@@ -181,14 +181,3 @@ def require_ending(path: Path, endings: Sequence[str], option: str) -> None:
     if path.suffix.lower() not in endings:
         known = ", ".join(endings)
         raise click.UsageError(f"{option} {path}: the ending says the format, and can be {known}")
-
-
-def require_writable(path: Path) -> None:
-    """Raise OSError, naming `path`, unless a file can be written there."""
-    if path.is_dir():
-        raise IsADirectoryError(f"cannot write {path}: it is a directory")
-    try:
-        with tempfile.TemporaryFile(dir=path.parent):
-            pass
-    except OSError as error:
-        raise OSError(f"cannot write {path}: {error.strerror}") from None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -29,16 +29,17 @@ from dagexec.cli.program import (
     json_option,
     options,
     parameters_option,
-    require_writable,
     workers_option,
 )
 from dagexec.draw.labels import printable
 from dagexec.events import Events
 from dagexec.executors import Options, TasksFailed, compile
+from dagexec.files import require_writable
 from dagexec.graph import Graph, Node
 from dagexec.graphfile import Built, GraphFile, as_text, graph_of, load
 from dagexec.progress import progress
 from dagexec.pytrees import flatten
+from dagexec.rewrite import REWRITES, Rewrite, rewritten
 from dagexec.timing import Times, take_turns
 
 MOST_NORMS = 8  # more gradients than this are not shown one by one
@@ -99,6 +100,7 @@ class Report:
         "--retries", type=click.IntRange(min=0), default=0, help="Calls again of a task that fails."
     ),
     click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds a task may take."),
+    click.option("--no-rewrites", is_flag=True, help="Run the graph as it was traced and derived."),
     click.option("--trace", type=click.Path(path_type=Path), help="Write a trace for ui.perfetto.dev."),
     click.option("--draw", "picture", type=click.Path(path_type=Path), help="Draw the graph that was run."),
     click.option("-v", "--verbose", is_flag=True, help="Say why it runs on what it runs on."),
@@ -116,6 +118,7 @@ def run(
     picture: Path | None,
     verbose: bool,
     as_json: bool,
+    no_rewrites: bool,
     **how: Unpack[Options],
 ) -> None:
     """Run the graph of FILE, with its gradients, and report."""
@@ -126,10 +129,11 @@ def run(
     loaded = load(file)
     built = loaded.built(texts)
     graph = graph_of(built, forward_only)
+    rewrites = () if no_rewrites else REWRITES
     try:
-        report = _measured(built, graph, executor, workers, repeat, how)
+        report = _measured(built, graph, executor, workers, repeat, rewrites, how)
     except TasksFailed as failed:
-        raise click.ClickException("\n".join(_failures(failed, graph))) from None
+        raise click.ClickException("\n".join(_failures(failed, rewritten(graph, rewrites)))) from None
     if trace is not None:
         report.events.to_chrome(trace)
     if picture is not None:
@@ -150,15 +154,24 @@ def run(
 
 
 def _measured(
-    built: Built, graph: Graph, executor: str, workers: int | None, repeat: int, how: Options
+    built: Built,
+    graph: Graph,
+    executor: str,
+    workers: int | None,
+    repeat: int,
+    rewrites: Sequence[Rewrite],
+    how: Options,
 ) -> Report:
     times = None
     with np.errstate(all="ignore"):  # the results are checked instead
         if repeat > 1:
-            with compile(graph, executor, workers, **how) as timed, progress("running", repeat) as advance:
+            with (
+                compile(graph, executor, workers, rewrites=rewrites, **how) as timed,
+                progress("running", repeat) as advance,
+            ):
                 (times,) = take_turns([lambda: timed(*built.args)], repeat, advance)
         log = Events(graph)
-        with compile(graph, executor, workers, events=log, **how) as recorded:
+        with compile(graph, executor, workers, events=log, rewrites=rewrites, **how) as recorded:
             tasks = len(recorded.plan.tasks)
             # Four events a task: ready, start, end, free.
             bar = progress("recording" if times else "running", tasks, lambda: min(len(log) // 4, tasks))
@@ -167,7 +180,7 @@ def _measured(
                 result, _ = recorded(*built.args)
                 times = times or Times((perf_counter() - start,))
     return Report(
-        graph,
+        recorded.plan.graph,
         analyze(recorded.plan),
         recorded.executor,
         recorded.workers,

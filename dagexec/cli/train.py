@@ -22,10 +22,10 @@ from dagexec.cli.program import (
     options,
     parameters_option,
     require_ending,
-    require_writable,
     workers_option,
 )
 from dagexec.data import Batches
+from dagexec.files import require_writable
 from dagexec.graphfile import GraphFile, GraphFileError, load
 from dagexec.progress import progress
 from dagexec.training import Metric, Trained, Training
@@ -36,9 +36,12 @@ WIDE = 1000  # columns of a table that goes into a file, where nothing needs to 
 MOST_COMPONENTS = 8  # of a vector that are shown
 
 
-def _compared(ctx: click.Context, _: click.Parameter, text: str | None) -> tuple[str, list[str]] | None:
-    if text is None:
+def _compared(ctx: click.Context, _: click.Parameter, texts: tuple[str, ...]) -> tuple[str, list[str]] | None:
+    if not texts:
         return None
+    if len(texts) > 1:
+        raise click.BadParameter("one parameter at a time: give it once", ctx)
+    text = texts[0]
     name, equals, values = text.partition("=")
     found = [value.strip() for value in values.split(";" if ";" in values else ",")]
     if not name or not equals or len(found) < 2 or len(set(found)) < len(found):
@@ -53,7 +56,10 @@ def _compared(ctx: click.Context, _: click.Parameter, text: str | None) -> tuple
 @options(
     parameters_option,
     click.option(
-        "--epochs", type=click.IntRange(min=1), help="Passes over the data; by default what the file says."
+        "--epochs",
+        type=click.IntRange(min=1),
+        help="Passes over the data; by default what the file says. "
+        "A schedule in the file does not know of them: see -p epochs=N.",
     ),
     click.option("--seed", type=click.IntRange(min=0), help="The same as -p seed=N."),
     click.option(
@@ -66,6 +72,7 @@ def _compared(ctx: click.Context, _: click.Parameter, text: str | None) -> tuple
     click.option(
         "--compare",
         metavar="NAME=A,B,...",
+        multiple=True,
         callback=_compared,
         help="Train once with each value of a parameter. Use ; between values that have commas.",
     ),
@@ -90,11 +97,15 @@ def train(
     as_json: bool,
 ) -> None:
     """Train what FILE builds, if that is a Training."""
-    _require_sense(texts, seed, checkpoint, resume, compare is not None, plot)
+    name, values = compare or ("", [""])
+    _require_sense(texts, seed, checkpoint, resume, name, plot)
     if seed is not None:
         texts = {**texts, "seed": str(seed)}
+    if name in texts:
+        raise click.UsageError(f"--compare {name}=... and {name}={texts[name]}: give one of them")
+    if name == "epochs" and epochs is not None:
+        raise click.UsageError(f"--compare epochs=... and --epochs {epochs}: give one of them")
     loaded = load(file)
-    name, values = compare or ("", [""])
     trainings = {
         value: _training(loaded, {**texts, name: value} if compare else texts, epochs) for value in values
     }
@@ -124,7 +135,7 @@ def _require_sense(
     seed: int | None,
     checkpoint: Path | None,
     resume: bool,
-    comparing: bool,
+    compared: str,
     plot: Path | None,
 ) -> None:
     """Raise what is wrong with the options before anything takes time."""
@@ -136,7 +147,7 @@ def _require_sense(
     if resume and checkpoint is None:
         raise click.UsageError("--resume needs --checkpoint PATH, the file to go on from")
     if checkpoint is not None:
-        if comparing:
+        if compared:
             raise click.UsageError("--checkpoint keeps one training, but --compare makes several")
         require_writable(checkpoint)
         if checkpoint.exists() and not resume:
@@ -186,7 +197,8 @@ def _facts(
     training: Training, trained: Trained, seconds: float, checkpoint: Path | None
 ) -> list[tuple[str, str]]:
     data = training.data
-    facts = [("epochs", f"{trained.epochs} in {show.seconds(seconds)}  ({trained.why_it_ended})")]
+    now = f"{trained.epochs - trained.resumed} more, " if trained.resumed else ""
+    facts = [("epochs", f"{now}{trained.epochs} in all, {show.seconds(seconds)}  ({trained.why_it_ended})")]
     if isinstance(data, Batches):
         left = f", {data.left_out} left out, others in each epoch" if data.left_out else ""
         facts.append(("data", f"{data.rows} rows in {len(data)} batches of {data.size}{left}"))

@@ -36,7 +36,7 @@ CHOICES: dict[str, tuple[str | None, ...]] = {
     "group": (None, "level", "task"),
     "color": ("phase", "op", "scope"),
 }
-MOST_BOXES = 400  # a graph of more nodes is folded, unless the level is asked for
+MOST_BOXES = 100  # a graph of more nodes is folded, unless the level is asked for
 Frames = dict[
     str, tuple[tuple[str, str], ...]
 ]  # by key of the box, from outside: what tells a frame, its label
@@ -56,7 +56,7 @@ def to_dot(
     """The picture of a graph as DOT.
 
     `level`: "high" folds each region (to `depth` names of its scope) into one box for each phase, "ops" shows
-    every operation, "scalar" every operation on numbers; None is "ops", above 400 nodes "high".
+    every operation, "scalar" every operation on numbers; None is "ops", above 100 nodes "high".
     `style`: "plain", or "bipartite" with values as squares and operations as ellipses.
     `group`: "level" frames what can run at the same time, "task" what `coarsen` joins into one task, with its
     estimated time. `color`: what the fillings tell, "phase", "op" (its family) or "scope".

@@ -17,6 +17,7 @@ from dagexec import xp
 from dagexec.array import call
 from dagexec.ops import TABLE
 from dagexec.tracing import block
+from dagexec.transform import stop_gradient
 
 
 @block
@@ -27,7 +28,7 @@ def sigmoid(x: Any) -> Any:
     >>> sigmoid(np.array([-1000.0, 0.0, 1000.0]))
     array([0. , 0.5, 1. ])
     """
-    return 0.5 * xp.tanh(0.5 * x) + 0.5  # the same function; no exponential that could overflow
+    return call(TABLE["sigmoid"], x)
 
 
 @block
@@ -96,7 +97,7 @@ def softplus(x: Any) -> Any:
     >>> softplus(np.array([-1000.0, 1000.0]))
     array([   0., 1000.])
     """
-    return xp.logaddexp(x, 0)
+    return call(TABLE["softplus"], x)
 
 
 @block
@@ -107,7 +108,7 @@ def log_sigmoid(x: Any) -> Any:
     >>> log_sigmoid(np.array([-1000.0]))
     array([-1000.])
     """
-    return -xp.logaddexp(-x, 0)
+    return -call(TABLE["softplus"], -x)
 
 
 @block
@@ -145,7 +146,8 @@ def softmax(x: Any, axis: int = -1) -> Any:
     >>> softmax(np.array([1000.0, 1000.0]))
     array([0.5, 0.5])
     """
-    return xp.exp(x - xp.logsumexp(x, axis=axis, keepdims=True))
+    weights = xp.exp(_shifted(x, axis))
+    return weights / xp.sum(weights, axis=axis, keepdims=True)
 
 
 @block
@@ -156,4 +158,10 @@ def log_softmax(x: Any, axis: int = -1) -> Any:
     >>> log_softmax(np.array([0.0, 1000.0]))
     array([-1000.,     0.])
     """
+    x = _shifted(x, axis)
     return x - xp.logsumexp(x, axis=axis, keepdims=True)
+
+
+def _shifted(x: Any, axis: int) -> Any:
+    """`x` with 0 for its maximum: softmax stays the same, and no digits are lost to large numbers."""
+    return x - stop_gradient(xp.max(x, axis=axis, keepdims=True))

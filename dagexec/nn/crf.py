@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from dagexec import random, xp
-from dagexec.array import Array, naming_the_line, shape_of
+from dagexec.array import Array, call, naming_the_line, shape_of
 from dagexec.nn.initialisers import Initialiser, normal
 from dagexec.nn.masks import columns
+from dagexec.ops.checking import IN_RANGE
 from dagexec.tracing import block
 
 
@@ -42,7 +43,8 @@ def crf_log_likelihood(params: Any, scores: Any, tags: Any, mask: Any = None) ->
     """The logarithm of the probability of `tags` (batch, time) for `scores` (batch, time, tags): (batch,).
 
     Where `mask` (batch, time) is False there is padding, which must come after the sequence. Raises
-    ValueError for other shapes, TypeError for tags that are not whole numbers.
+    ValueError for other shapes, TypeError for tags that are not whole numbers, and IndexError, when it is
+    run, for one that is negative or too large where there is no padding.
 
     >>> field = {"transitions": np.zeros((2, 2)), "start": np.zeros(2), "end": np.zeros(2)}
     >>> np.exp(crf_log_likelihood(field, np.zeros((1, 3, 2)), np.array([[0, 1, 1]]))).round(6)  # 1 of 8
@@ -54,6 +56,9 @@ def crf_log_likelihood(params: Any, scores: Any, tags: Any, mask: Any = None) ->
         raise TypeError(f"the tags must be whole numbers, not {tags.dtype.name}")
     if tags.shape != shape_of(scores)[:2]:
         raise ValueError(f"tags of shape {tags.shape} must be (batch, time) {shape_of(scores)[:2]}")
+    if mask is not None:
+        tags = xp.where(xp.asarray(mask), tags, 0)  # what stands at padding does not matter
+    tags = call(IN_RANGE, tags, count=shape_of(scores)[2], what="tag")
     return _score(params, scores, tags, mask) - _all_paths(params, steps)
 
 

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from dagexec import xp
-from dagexec.array import Array, naming_the_line, shape_of
+from dagexec.array import Array, call, naming_the_line, shape_of
 from dagexec.nn.initialisers import Initialiser, normal
+from dagexec.ops.checking import IN_RANGE
 from dagexec.tracing import block
 
 
@@ -33,7 +34,8 @@ def init_embedding(
 def embedding(params: Any, tokens: Any) -> Any:
     """The vector of each token: whole numbers of any shape become (*shape, features).
 
-    The gradient is the sum over all places of a token. Raises TypeError unless the tokens are integers.
+    The gradient is the sum over all places of a token. Raises TypeError unless the tokens are integers, and
+    IndexError, when it is run, for one that is negative or too large.
 
     >>> import numpy as np
     >>> embedding({"weights": np.array([[1.0, 2.0], [3.0, 4.0]])}, np.array([1, 0])).tolist()
@@ -42,7 +44,9 @@ def embedding(params: Any, tokens: Any) -> Any:
     tokens = tokens if isinstance(tokens, Array) else np.asarray(tokens)
     if tokens.dtype.kind not in "iu":
         raise TypeError(f"tokens must be whole numbers, not {tokens.dtype.name}")
-    return xp.take(params["weights"], tokens, axis=0)
+    weights = params["weights"]
+    tokens = call(IN_RANGE, tokens, count=shape_of(weights)[0], what="token")
+    return xp.take(weights, tokens, axis=0)
 
 
 def sinusoidal_positions(length: int, features: int, *, dtype: Any = "float32") -> Any:

@@ -27,7 +27,7 @@ Initialiser = Callable[..., Any]  # (key, shape, dtype) -> array
 def fans(shape: Sequence[int]) -> tuple[int, int]:
     """How many inputs each output of a weight has, and how many outputs each input has.
 
-    Raises ValueError for less than two axes, as a bias has.
+    Raises ValueError for less than two axes, as a bias has, and for an axis of no length.
 
     >>> fans((100, 10)), fans((32, 16, 3, 3))
     ((100, 10), (144, 288))
@@ -37,6 +37,8 @@ def fans(shape: Sequence[int]) -> tuple[int, int]:
             f"a weight of shape {tuple(shape)} has no inputs and outputs to count: "
             "use zeros, constant(value) or normal(scale)"
         )
+    if min(shape) < 1:
+        raise ValueError(f"a weight of shape {tuple(shape)} connects nothing: each size must be 1 or more")
     if len(shape) == 2:
         return shape[0], shape[1]
     outputs, inputs, *kernel = shape

@@ -164,28 +164,31 @@ def _read(params: Any, x: Any) -> Any:
 
 
 def _rnn_step(params: Any, gates: Any, state: Any) -> Any:
-    return xp.tanh(gates + _recalled(params, state))
+    return xp.tanh(gates + _recalled(params, state, 1))
 
 
 def _lstm_step(params: Any, gates: Any, state: Any) -> tuple[Any, Any]:
     if not isinstance(state, (tuple, list)) or len(state) != 2:
         raise ValueError("the state of an lstm_cell is a pair, (hidden, memory)")
     hidden, memory = state
-    write, keep, new, show = _parts(gates + _recalled(params, hidden), 4)
+    write, keep, new, show = _parts(gates + _recalled(params, hidden, 4), 4)
     memory = sigmoid(keep) * memory + sigmoid(write) * xp.tanh(new)
     return sigmoid(show) * xp.tanh(memory), memory
 
 
 def _gru_step(params: Any, gates: Any, state: Any) -> Any:
-    from_x, from_state = _parts(gates, 3), _parts(_recalled(params, state) + params["state bias"], 3)
+    from_x, from_state = _parts(gates, 3), _parts(_recalled(params, state, 3) + params["state bias"], 3)
     reset = sigmoid(from_x[0] + from_state[0])
     update = sigmoid(from_x[1] + from_state[1])
     new = xp.tanh(from_x[2] + reset * from_state[2])
     return new + update * (state - new)
 
 
-def _recalled(params: Any, state: Any) -> Any:
+def _recalled(params: Any, state: Any, gates: int) -> Any:
+    """What the gates get from the state (..., hidden)."""
     shape, weights = shape_of(state), shape_of(params["state"])
+    if weights[1] != gates * weights[0]:
+        raise ValueError(f"state weights {weights} are those of another cell: this one has {gates} × hidden")
     if shape[-1:] != weights[:1]:
         raise ValueError(f"the state of shape {shape} does not end with {weights[0]}, the size of the cell")
     return state @ params["state"]

@@ -7,7 +7,7 @@ needed. A language model that predicts the next token is a stack of `encoder_blo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from dagexec import random
@@ -76,16 +76,11 @@ def encoder_block(
     >>> encoder_block(params, np.ones((2, 5, 8)), heads=2, mask=causal_mask(5)).shape
     (2, 5, 8)
     """
-    keys = _keys(key, 2)
-
-    def attend(x: Any) -> Any:
-        return multi_head_attention(params["attention"], x, heads=heads, mask=mask)
-
-    def transform(x: Any) -> Any:
-        return _two_layers(params["dense"], x, activation)
-
-    x = _added(attend, params["attention norm"], x, norm_first, keys[0], rate)
-    return _added(transform, params["dense norm"], x, norm_first, keys[1], rate)
+    layers = {
+        "attention": lambda x: multi_head_attention(params["attention"], x, heads=heads, mask=mask),
+        "dense": lambda x: _two_layers(params["dense"], x, activation),
+    }
+    return _one_after_another(layers, params, x, norm_first, key, rate)
 
 
 @naming_the_line
@@ -113,33 +108,28 @@ def decoder_block(
     >>> decoder_block(params, np.ones((2, 5, 8)), np.ones((2, 7, 8)), heads=2).shape
     (2, 5, 8)
     """
-    keys = _keys(key, 3)
     past = causal_mask(shape_of(x)[-2])
-
-    def attend(x: Any) -> Any:
-        return multi_head_attention(params["attention"], x, heads=heads, mask=past)
-
-    def look(x: Any) -> Any:
-        return multi_head_attention(params["context"], x, context, heads=heads, mask=mask)
-
-    def transform(x: Any) -> Any:
-        return _two_layers(params["dense"], x, activation)
-
-    x = _added(attend, params["attention norm"], x, norm_first, keys[0], rate)
-    x = _added(look, params["context norm"], x, norm_first, keys[1], rate)
-    return _added(transform, params["dense norm"], x, norm_first, keys[2], rate)
+    layers = {
+        "attention": lambda x: multi_head_attention(params["attention"], x, heads=heads, mask=past),
+        "context": lambda x: multi_head_attention(params["context"], x, context, heads=heads, mask=mask),
+        "dense": lambda x: _two_layers(params["dense"], x, activation),
+    }
+    return _one_after_another(layers, params, x, norm_first, key, rate)
 
 
 def _two_layers(params: Any, x: Any, activation: Callable[[Any], Any]) -> Any:
     return dense(params[1], activation(dense(params[0], x)))
 
 
-def _added(layer: Callable[[Any], Any], norm: Any, x: Any, norm_first: bool, key: Any, rate: float) -> Any:
-    """`x` plus what the layer makes of it, normalised before or after."""
-    if norm_first:
-        return x + dropout(key, layer(layer_norm(norm, x)), rate)
-    return layer_norm(norm, x + dropout(key, layer(x), rate))
-
-
-def _keys(key: Any, count: int) -> list[Any]:
-    return [None] * count if key is None else list(random.split(key, count))
+def _one_after_another(
+    layers: Mapping[str, Callable[[Any], Any]], params: Any, x: Any, norm_first: bool, key: Any, rate: float
+) -> Any:
+    """Each layer adds what it makes of `x`, normalised before or after."""
+    keys = [None] * len(layers) if key is None else random.split(key, len(layers))
+    for (name, layer), key in zip(layers.items(), keys):
+        norm = params[f"{name} norm"]
+        if norm_first:
+            x = x + dropout(key, layer(layer_norm(norm, x)), rate)
+        else:
+            x = layer_norm(norm, x + dropout(key, layer(x), rate))
+    return x

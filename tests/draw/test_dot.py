@@ -180,8 +180,8 @@ def test_depth_says_how_much_of_the_scope_is_kept():
 
 
 def test_a_large_graph_is_folded_unless_the_level_is_asked_for():
-    graph = rnn_graph(steps=120)
-    assert len(graph) > 400
+    graph = rnn_graph(steps=30)
+    assert len(graph) > 100
     assert "cell[7] 4 ops" in parsed(graph)[0].values()
     assert "folded" in to_dot(graph).get_label()
     assert "cell[7] 4 ops" not in parsed(graph, level="ops")[0].values()

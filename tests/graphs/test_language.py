@@ -95,10 +95,7 @@ def text_classification(torch, params, texts, labels):
     else:
         found = []
         for p in params["filters"]:
-            kernel = (
-                p["weights"].unflatten(0, (-1, x.shape[2])).permute(2, 1, 0)
-            )  # (filters, features, width)
-            convolved = torch.nn.functional.conv1d(x.swapaxes(1, 2), kernel, p["bias"])
+            convolved = torch.nn.functional.conv1d(x.swapaxes(1, 2), p["weights"], p["bias"])
             found.append(torch.relu(convolved).amax(axis=2))
         x = torch.cat(found, axis=1)
     return torch.nn.functional.cross_entropy(dense(params["classes"], x), labels)

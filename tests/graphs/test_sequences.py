@@ -47,7 +47,7 @@ def test_sequence_classifier(cell, bidirectional, read, dtype):
     made = {"cell": cell, "bidirectional": bidirectional, "read": read, "hidden": "5"}
     defined, training, params = opened("sequence_classifier", dtype, **made)
     xs, labels = batch(training, dtype)
-    logits = defined["classifier"](defined["CELLS"][cell][1])
+    logits = defined["classifier"](getattr(nn, f"{cell}_cell"))
 
     def theirs(params):
         _, last = torch_layers.recurrent(cell, params["cell"], torch.tensor(xs))
@@ -148,7 +148,7 @@ def test_autoencoder(dtype):
 def test_time_series(cell, dtype):
     defined, training, params = opened("time_series", dtype, cell=cell, hidden="4", window="6", length="300")
     xs, ys = batch(training, dtype)
-    predict = defined["predictor"](defined["CELLS"][cell][1])
+    predict = defined["predictor"](getattr(nn, f"{cell}_cell"))
 
     def theirs(params):
         x = torch.tensor(xs)

@@ -38,6 +38,14 @@ def test_the_corner_and_far_away(name):
     require_same(getattr(nn, name), THEIRS[name], x, dtype="float64")
 
 
+@pytest.mark.parametrize("name", ["softmax", "log_softmax"])
+@pytest.mark.parametrize("offset", [1e4, -1e6])
+def test_large_float32_numbers_cost_no_digits(name, offset):
+    x = (3 * numbers(0, 4, 5) + offset).astype("float32")
+    wanted = THEIRS[name](torch.tensor(x, dtype=torch.float64)).numpy()
+    np.testing.assert_allclose(getattr(nn, name)(x), wanted, rtol=1e-6, atol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["softplus", "log_sigmoid"])
 def test_logarithms_far_away(name):  # PyTorch's softplus turns linear at 20
     require_same(getattr(nn, name), THEIRS[name], np.array([0.0, 1000.0, -1000.0]), dtype="float64")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 
 import dagexec
 from dagexec import nn, random, xp
 from dagexec.libraries import library_of
 from dagexec.ops import TABLE, convolving
 from tests.nn.against_torch import DTYPES, numbers, require_same, torch
-from tests.ops.window_cases import WINDOWS
+from tests.ops.window_cases import WINDOWS, Window
 
 KEY = random.key(0)
 xp_of_torch = library_of([torch.ones(1)]).xp
@@ -141,6 +143,29 @@ def test_every_executor_computes_the_same_bits(executor):
             np.testing.assert_array_equal(found[1]["weights"], gradients["weights"])
 
 
+@pytest.mark.parametrize(
+    ("window", "params"),
+    [
+        (2, {}),
+        (2, {"stride": 3}),
+        (3, {"stride": 2, "padding": 1}),
+        ((3, 1), {"stride": 1, "padding": (1, 0)}),
+    ],
+)
+def test_pooling_in_memory_that_is_used_again_leaves_nothing_behind(window, params):
+    def loss(x, y):
+        x = xp.exp(nn.max_pool(nn.conv2d(TWO, x), window, **params))  # the batch is innermost
+        return xp.sum(x * x) + xp.sum(nn.max_pool(y, window, **params) ** 2)
+
+    gradients = dagexec.grad(loss, argnums=(0, 1))
+    x = [numbers(seed, 3, 2, 9, 8, dtype="float32") for seed in (1, 2)]
+    with dagexec.compile(dagexec.trace(gradients)(*x), "serial") as compiled:
+        for scale in (1, 2, 3, -1, 2):
+            arguments = [scale * part for part in x]
+            for found, expected in zip(compiled(*arguments), gradients(*arguments)):
+                np.testing.assert_array_equal(found, expected)
+
+
 ONE, TWO = nn.init_conv1d(KEY, 2, 4, 3), nn.init_conv2d(KEY, 2, 4, 3)
 REFUSALS = {
     "channels": (
@@ -172,6 +197,60 @@ def test_what_does_not_fit_is_refused(name):
 def test_a_refusal_in_a_trace_names_the_line():
     with pytest.raises(ValueError, match=r"window of length 3 does not fit.*test_convolution\.py"):
         dagexec.trace(nn.conv1d)(ONE, np.ones((1, 2, 2)))
+
+
+def lengths(least, most):
+    return st.lists(st.integers(least, most), min_size=2, max_size=2).map(tuple)
+
+
+@st.composite
+def windows(draw):
+    """Of all kinds: more or fewer outputs than channels, and than places in the kernel."""
+    groups, dilation, apart = draw(st.integers(1, 2)), draw(lengths(1, 2)), draw(lengths(1, 2))
+    padding = tuple(zip(draw(lengths(-1, 3)), draw(lengths(-1, 3))))
+    space, kernel = draw(lengths(1, 6)), draw(lengths(1, 4))
+    assume(
+        all(
+            (n - 1) * by + 1 + low + high > (k - 1) * d
+            for n, by, (low, high), k, d in zip(space, apart, padding, kernel, dilation)
+        )
+    )
+    return Window(
+        (draw(st.integers(1, 3)), groups * draw(st.integers(1, 4)), *space),
+        (groups * draw(st.integers(1, 3)), 0, *kernel),
+        draw(lengths(1, 2)),
+        padding,
+        dilation,
+        apart,
+        groups,
+    )
+
+
+@settings(max_examples=30, deadline=None)
+@given(windows())
+def test_a_convolution_is_the_sum_that_defines_it(window):
+    x = numbers(1, *window.x)
+    of_group, outputs = x.shape[1] // window.groups, window.weights[0] // window.groups
+    weights = numbers(2, window.weights[0], of_group, *window.weights[2:])
+    found = TABLE["convolution"].kernel(np, **window.params)(x, weights)
+
+    around = np.zeros((*x.shape[:2], 40, 40))  # the element at 0, 0 is at 10, 10
+    spread = tuple(slice(10, 10 + n * by, by) for n, by in zip(x.shape[2:], window.input_dilation))
+    around[(..., *spread)] = x
+    for axis, (n, by, (low, high)) in enumerate(zip(x.shape[2:], window.input_dilation, window.padding)):
+        np.moveaxis(around, 2 + axis, 0)[: 10 + max(0, -low)] = 0  # cut off
+        np.moveaxis(around, 2 + axis, 0)[10 + (n - 1) * by + 1 + min(0, high) :] = 0
+    for place in np.ndindex(found.shape[1:]):
+        output, *at = place
+        group = slice(output // outputs * of_group, (output // outputs + 1) * of_group)
+        seen = (
+            slice(first := 10 - low + stride * k, first + d * n, d)
+            for (low, _), stride, k, d, n in zip(
+                window.padding, window.strides, at, window.dilation, weights.shape[2:]
+            )
+        )
+        expected = np.sum(around[(slice(None), group, *seen)] * weights[output], axis=(1, 2, 3))
+        np.testing.assert_allclose(found[(slice(None), *place)], expected, rtol=1e-9, atol=1e-11)
 
 
 @pytest.mark.parametrize("name", WINDOWS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -76,6 +78,12 @@ def test_dtype_and_the_same_numbers_for_a_key_traced_or_not(initialiser):
         traced = dagexec.run(graph, random.key(5))
         assert weights.dtype == traced.dtype == np.dtype(dtype)
         np.testing.assert_array_equal(weights, traced)
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0), (3, -1), (4, 0, 3, 3)])
+def test_a_weight_that_connects_nothing_is_refused(shape):
+    with pytest.raises(ValueError, match=rf"{re.escape(str(shape))} connects nothing"):
+        nn.he_normal(random.key(0), shape)
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
-from dagexec import grad, nn
+import dagexec
+from dagexec import grad, nn, random, value_and_grad
 from tests.nn.against_torch import DTYPES, numbers, require_same, torch
 
 F = torch.nn.functional
@@ -91,6 +94,64 @@ def test_far_logits_cost_what_they_should():
     assert nn.cross_entropy(far, np.array([0, 0])) == 1e4
     assert nn.binary_cross_entropy(far, np.array([[1, 1], [1, 1]])) == 5e3
     assert np.isfinite(grad(lambda x: nn.cross_entropy(x, np.array([0, 0])))(far)).all()
+
+
+@pytest.mark.parametrize("offset", [1e4, -1e6])
+def test_large_logits_in_float32_cost_no_digits(offset):
+    logits = (3 * numbers(0, 2, 3, 4) + offset).astype("float32")
+    labels = torch.nn.functional.one_hot(torch.tensor(LABELS), 4).numpy()
+    theirs = torch.tensor(logits, dtype=torch.float64, requires_grad=True)
+    wanted = F.cross_entropy(theirs.permute(0, 2, 1), torch.tensor(LABELS))
+    wanted.backward()
+    for ours in (LABELS, labels.astype("float32")):
+        value, gradient = value_and_grad(nn.cross_entropy)(logits, ours)
+        np.testing.assert_allclose(value, wanted.item(), rtol=1e-6)
+        np.testing.assert_allclose(gradient, theirs.grad, atol=1e-7)
+
+
+FIELD = nn.init_crf(random.key(0), 4, dtype="float64")
+OUT_OF_RANGE = {
+    "cross_entropy": (
+        lambda _, *rest: nn.cross_entropy(*rest),
+        "label 4, at [0, 1]",
+        np.array([[1, 4, 2], [3, 3, 0]]),
+    ),
+    "negative_log_likelihood": (
+        lambda _, *rest: nn.negative_log_likelihood(*rest),
+        "label -1, at [1, 2]",
+        np.array([[1, 0, 2], [3, 3, -1]]),
+    ),
+    "crf_log_likelihood": (
+        nn.crf_log_likelihood,
+        "tag -1, at [1, 0]",
+        np.array([[1, 0, 2], [-1, 3, 0]], "int8"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OUT_OF_RANGE)
+def test_a_label_that_is_no_class_is_refused_with_its_place(name):
+    loss, said, labels = OUT_OF_RANGE[name]
+    scores = numbers(0, 2, 3, 4)
+    said = re.escape(f"the {said}, is not among the 4 there are, 0 to 3")
+    with pytest.raises(IndexError, match=said):
+        loss(FIELD, scores, labels)
+    with pytest.raises(IndexError, match=rf"{said}.*test_losses\.py"):
+        dagexec.trace(lambda *args: loss(*args, labels))(FIELD, scores)
+    step = dagexec.trace(lambda *args: loss(*args))(FIELD, scores, labels)
+    with pytest.raises(IndexError, match=said) as error:
+        dagexec.run(step, FIELD, scores, labels)
+    assert re.search(rf"in_range.* in {name}\[0\], at .*test_losses\.py", error.value.__notes__[0])
+
+
+@pytest.mark.parametrize("name", OUT_OF_RANGE)
+def test_where_the_mask_is_false_any_label_will_do(name):
+    loss, _, labels = OUT_OF_RANGE[name]
+    scores, mask = numbers(0, 2, 3, 4), (labels >= 0) & (labels < 4)
+    if name == "crf_log_likelihood":
+        labels, mask = labels[:, ::-1], mask[:, ::-1]  # padding comes last
+    wanted = loss(FIELD, scores, np.where(mask, labels, 1), mask)
+    np.testing.assert_array_equal(loss(FIELD, scores, labels, mask), wanted)
 
 
 def test_accuracy_is_the_share_of_largest_logits():

@@ -155,6 +155,9 @@ def test_gates_start_orthogonal_and_the_forget_gate_open():
             lambda p, x: nn.unroll(nn.rnn_cell, p, x, mask=np.ones((5, 2), bool)),
             r"\(2, 5\), not bool of shape \(5",
         ),
+        (lambda p, x: nn.unroll(nn.gru_cell, p, x), r"\(4, 4\) are those of another cell"),
+        (lambda p, x: nn.lstm_cell(p, x[:, 0], (np.ones((2, 4)),) * 2), "of another cell: .* 4 × hidden"),
+        (lambda p, x: nn.rnn_cell(made("gru", "float64"), x[:, 0], np.ones((2, 4))), "1 × hidden"),
         (lambda p, x: nn.lstm_cell(p, x[:, 0], np.ones((2, 4))), r"a pair, \(hidden, memory\)"),
     ],
 )

@@ -1,0 +1,225 @@
+"""Measures some workloads in a process of its own: `python -m bench.autodiff.child` reads a Job as JSON.
+
+The parent gives the process its cores and its threads, as JAX reads both when it starts. Each workload's
+peers first make their first call, which is timed; then they take turns. A turn is a burst: one call that is
+not counted, as the peer before has filled the caches, then some that are, of which the median counts. So a
+figure is a median of medians. A call longer than a burst is a turn by itself. A row a peer goes to standard
+output, as a line of JSON, workload by workload.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import optree
+
+from bench.autodiff.peers import NO_REWRITES, PEERS, NotApplicableError, Ready
+from bench.autodiff.scalars import LONGEST, MICRO, SCALAR_PEERS, SCALARS, Scalars
+from bench.autodiff.workloads import WORKLOADS, Workload
+from bench.rounds import said, time_limit
+
+WARM_UP = 5  # calls: a flat program starts at the third
+SLOW = 3.0  # seconds of warming up that are enough
+AT_LEAST = 3  # bursts, however slow
+BURST = 0.02  # seconds
+PATIENCE = 300.0  # seconds for a first call
+TOLERANCE = 2e-5  # relative to the largest element of an array
+
+
+@dataclass
+class Job:
+    """What to measure: workloads by name, peers by name, on so many threads, in so many seconds a peer."""
+
+    workloads: list[str]
+    peers: list[str]
+    threads: int
+    seconds: float
+    rounds: int
+
+
+@dataclass
+class Contestant:
+    """A peer on a workload: the seconds of its first call and of its bursts, or why there are none."""
+
+    peer: str
+    ready: Ready | None = None
+    run: Callable[[], Any] = lambda: None
+    first: float | None = None
+    warm_up: list[float] = field(default_factory=list)
+    difference: float | None = None
+    seconds: list[float] = field(default_factory=list)
+    calls: int = 1
+    bursts: int = 0
+    error: str | None = None
+
+    def row(self, **about: Any) -> dict[str, Any]:
+        """What was found, as a row of the benchmark."""
+        kept = ("peer", "first", "warm_up", "difference", "seconds", "error")
+        stages = self.ready.stages if self.ready else {}
+        return {**about, **{name: getattr(self, name) for name in kept}, "stages": stages, "tasks": 1}
+
+
+def measure(job: Job) -> Iterator[dict[str, Any]]:
+    """The rows of all workloads."""
+    for name in job.workloads:
+        if name in WORKLOADS:
+            workload: Any = WORKLOADS[name]()
+            contestants = list(_contestants(workload, PEERS, job))
+            about: dict[str, Any] = {"section": "array"}
+        else:
+            workload = SCALARS[name]()
+            about = {"section": "scalar", "nodes": workload.nodes}
+            contestants = list(_contestants(workload, SCALAR_PEERS, job, about["nodes"]))
+        results = [_first_call(contestant) for contestant in contestants]
+        expected = _expected(workload)  # afterwards: it is no first call's warm-up
+        for contestant, result in zip(contestants, results):
+            _compare(contestant, result, expected)
+        del results, expected
+        _take_turns(contestants, job)
+        for contestant in contestants:
+            yield contestant.row(**about, workload=name, threads=job.threads)
+
+
+def _contestants(workload: Any, peers: Any, job: Job, nodes: int = 0) -> Iterator[Contestant]:
+    for name in job.peers:
+        if name not in peers:
+            continue
+        if nodes > LONGEST.get(name, nodes):
+            yield Contestant(name, error=f"left out above {LONGEST[name]:,} nodes")
+            continue
+        try:
+            yield Contestant(name, peers[name](workload, job.threads))
+        except NotApplicableError:
+            continue
+        except Exception as error:
+            yield Contestant(name, error=said(error))
+
+
+def _first_call(contestant: Contestant) -> list[np.ndarray] | None:
+    """Time the first call, and some more to warm up; the result."""
+    if contestant.ready is None:
+        return None
+    try:
+        with time_limit(PATIENCE):
+            start = perf_counter()
+            contestant.run = contestant.ready.make()
+            result = contestant.run()
+            contestant.first = perf_counter() - start
+            found = contestant.ready.arrays(result)
+            for _ in range(WARM_UP):
+                start = perf_counter()
+                contestant.run()
+                contestant.warm_up.append(perf_counter() - start)
+                if sum(contestant.warm_up) > SLOW:
+                    break
+    except Exception as error:
+        contestant.error = said(error)
+        return None
+    contestant.calls = max(1, min(1_000, int(BURST / contestant.warm_up[-1])))
+    return found
+
+
+def _expected(workload: Workload | Scalars) -> list[np.ndarray] | None:
+    """What is to come out: of numbers by the small engine, of arrays by dagexec in float64."""
+    if isinstance(workload, Scalars):
+        ready: Ready = SCALAR_PEERS[MICRO](workload, 1)
+    else:
+        params, data = optree.tree_map(_double, (workload.params, workload.data))  # type: ignore[misc]
+        ready = PEERS[NO_REWRITES](Workload(workload.loss, params, data, workload.recurrent), 1)
+    try:
+        return ready.arrays(ready.make()())
+    except Exception:  # dagexec's own rows say what it is
+        return None
+
+
+def _double(leaf: np.ndarray) -> np.ndarray:
+    return leaf.astype(np.float64) if leaf.dtype.kind == "f" else leaf
+
+
+def _compare(
+    contestant: Contestant, found: list[np.ndarray] | None, expected: list[np.ndarray] | None
+) -> None:
+    if found is None or expected is None:
+        return
+    try:
+        contestant.difference = largest_difference(found, expected)
+    except ValueError as error:
+        contestant.error = said(error)
+        return
+    if not contestant.difference <= TOLERANCE:
+        contestant.error = f"WrongResult: off by {contestant.difference:.1e}"
+
+
+def largest_difference(found: list[np.ndarray], expected: list[np.ndarray]) -> float:
+    """The largest difference of two lists of arrays, each relative to the largest element expected.
+
+    A gradient that ought to be zero (that of the bias of attention's keys) is nothing but rounding errors, so
+    what is small is measured by a hundredth of the largest of all.
+
+    >>> largest_difference([np.array([1.0, 2.5])], [np.array([1.0, 2.0])])
+    0.25
+    """
+    if [array.shape for array in found] != [array.shape for array in expected]:
+        raise ValueError("the results have other shapes than expected")
+    scales = [float(np.max(np.abs(array), initial=0.0)) for array in expected]
+    least = 1e-2 * max(scales) or 1.0
+    return max(
+        float(np.max(np.abs(f - e), initial=0.0)) / max(scale, least)
+        for f, e, scale in zip(found, expected, scales)
+    )
+
+
+def _take_turns(contestants: list[Contestant], job: Job) -> None:
+    playing = [contestant for contestant in contestants if contestant.error is None]
+    rounds = 0
+    while rounds < job.rounds and (
+        left := [c for c in playing if c.error is None and (rounds < AT_LEAST or c.bursts > rounds)]
+    ):
+        gc.collect()
+        for contestant in left:
+            _burst(contestant, job)
+        rounds += 1
+
+
+def _burst(contestant: Contestant, job: Job) -> None:
+    run, times = contestant.run, []
+    try:
+        with time_limit(PATIENCE):
+            if contestant.calls > 1:
+                run()  # while the caches are filled again
+            for _ in range(contestant.calls):
+                start = perf_counter()
+                run()
+                times.append(perf_counter() - start)
+    except Exception as error:
+        contestant.error = said(error)
+        contestant.seconds.clear()
+        return
+    contestant.seconds.append(median(times))
+    if not contestant.bursts:  # as many as there is time for
+        contestant.bursts = max(AT_LEAST, int(job.seconds / (median(times) * (contestant.calls + 1))))
+
+
+def main() -> None:
+    """Read a job, print rows."""
+    warnings.simplefilter("ignore")  # what peers say is not for standard output
+    for row in measure(Job(**json.load(sys.stdin))):
+        print(json.dumps(row), flush=True)
+
+
+def as_json(job: Job) -> str:
+    """A job for standard input."""
+    return json.dumps(asdict(job))
+
+
+if __name__ == "__main__":
+    main()

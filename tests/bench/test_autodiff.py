@@ -1,0 +1,316 @@
+"""The benchmark of value and gradients: every peer computes the same, rows, demands, text, picture."""
+
+import json
+from functools import partial
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from bench.__main__ import main
+from bench.autodiff import child, cold, measuring, memory, micro, report, scalars
+from bench.autodiff import peers as by
+from bench.autodiff import workloads as array
+from bench.autodiff.child import Job, largest_difference, measure
+from bench.autodiff.demands import demands
+from bench.autodiff.scalars import MICRO, SCALAR_PEERS, SCALARS
+from bench.autodiff.workloads import WORKLOADS, Workload
+
+TINY = {
+    "tiny net": array.tiny_net,
+    "FNN": partial(array.fnn, 4, (6, 5, 10)),
+    "RNN": partial(array.rnn, 3, 4, 2),
+    "LSTM": partial(array.lstm, 2, 3, 2),
+    "CNN": partial(array.convolutional, 2, (1, 8), ((2,), (3,)), 3, (1, 0), (5, 10)),
+    "transformer": partial(array.transformer, 4, 2, 3, 2, 1),
+    "towers": partial(array.towers, 2, 3, 2),
+}
+NEEDS = {
+    by.AUTOGRAD: "autograd",
+    by.TORCH: "torch",
+    by.TORCH_FUSED: "torch",
+    by.ONNX: "onnxruntime",
+    by.JAX: "jax",
+    by.JAX_SCAN: "jax",
+}
+COMPILED_FOR_LONG = {*((by.JAX, name) for name in TINY if name != "CNN"), (by.JAX_SCAN, "RNN")}
+LEFT_OUT = (by.TORCH_COMPILED, by.WITHOUT)  # compiles for ten seconds; these rewrites have tests
+
+
+def ready(name, peer):
+    if peer in NEEDS and find_spec(NEEDS[peer]) is None:
+        pytest.skip(f"{NEEDS[peer]} is not installed")
+    try:
+        return by.PEERS[peer](TINY[name](), 1)
+    except by.NotApplicableError:
+        pytest.skip(f"{peer} has no form of {name}")
+
+
+@pytest.mark.filterwarnings("default")  # what a peer warns about is its own affair
+@pytest.mark.parametrize("peer", [peer for peer in by.PEERS if not peer.startswith(LEFT_OUT)])
+@pytest.mark.parametrize("name", TINY)
+def test_peers_compute_the_same_value_and_gradients(name, peer):
+    if (peer, name) in COMPILED_FOR_LONG:
+        pytest.skip("compiled for long, and has nothing that others have not")
+    contestant = ready(name, peer)
+    if peer == by.ONNX and name in ("FNN", "CNN"):
+        with pytest.raises(NotImplementedError, match="no form in ONNX is written for"):
+            contestant.make()
+        return
+    found = contestant.arrays(contestant.make()())
+    assert largest_difference(found, child._expected(TINY[name]())) < child.TOLERANCE
+    assert all(gradient.dtype == np.float32 for gradient in found[1:])
+
+
+def test_the_expected_gradient_is_the_slope_of_the_loss():
+    """So that not all peers agree on something else."""
+    tiny = array.tiny_net()
+    expected = child._expected(tiny)
+    kit, step = by.Kit(np), 1e-6
+    params = [{name: leaf.astype(float) for name, leaf in layer.items()} for layer in tiny.params]
+    slopes = []
+    for sign in (1, -1):
+        params[1]["b"] = tiny.params[1]["b"].astype(float) + sign * step
+        slopes.append(tiny.loss(kit, params, *tiny.data))
+    assert expected[0] == pytest.approx(np.mean(slopes), rel=1e-6)
+    assert expected[3] == pytest.approx((slopes[0] - slopes[1]) / (2 * step), rel=1e-5)
+
+
+@pytest.mark.parametrize("peer", SCALAR_PEERS)
+@pytest.mark.parametrize(
+    "make",
+    [scalars.matrix_vector, partial(scalars.circle, 2, 2), partial(scalars.rnn, 2), partial(scalars.dag, 50)],
+)
+def test_peers_compute_the_same_of_numbers(make, peer):
+    if peer == by.JAX:
+        pytest.skip("JAX has float64 in a process of its own only")
+    if peer in NEEDS and find_spec(NEEDS[peer]) is None:
+        pytest.skip(f"{NEEDS[peer]} is not installed")
+    workload = make()
+    contestant = SCALAR_PEERS[peer](workload, 1)
+    run = contestant.make()
+    for result in (run(), run(), run(), run()):
+        assert largest_difference(contestant.arrays(result), child._expected(workload)) < 1e-12
+
+
+def test_the_small_engine_knows_its_operators():
+    x, y = micro.Value(1.5), micro.Value(-0.5)
+    micro.backward(result := micro.exp(x * y) / (2 - -y + micro.tanh(x)) - 1 / x + y)
+    step = 1e-6
+
+    def plain(x, y):
+        return np.exp(x * y) / (2 + y + np.tanh(x)) - 1 / x + y
+
+    assert result.data == pytest.approx(plain(1.5, -0.5))
+    assert x.grad == pytest.approx((plain(1.5 + step, -0.5) - plain(1.5 - step, -0.5)) / (2 * step))
+    assert y.grad == pytest.approx((plain(1.5, -0.5 + step) - plain(1.5, -0.5 - step)) / (2 * step))
+
+
+@pytest.mark.parametrize("nodes", [100, 1_000, 5_000])
+def test_a_random_graph_has_so_many_nodes_all_of_which_count(nodes):
+    workload = scalars.dag(nodes)
+    assert abs(workload.nodes - nodes) <= nodes // 50 + 4
+    assert workload.params == scalars.dag(nodes).params
+    assert np.isfinite(child._expected(workload)[0])
+
+
+@pytest.fixture
+def small(monkeypatch):
+    for name, make in TINY.items():
+        monkeypatch.setitem(WORKLOADS, name, make)
+    monkeypatch.setitem(SCALARS, "few", partial(scalars.dag, 50))
+    monkeypatch.setattr(child, "BURST", 0.0)
+    monkeypatch.setattr(child.gc, "collect", int)
+
+
+def test_a_row_has_the_first_call_and_a_median_for_each_burst(small):
+    rows = list(measure(Job(["tiny net", "few"], [by.DAGEXEC, by.NO_REWRITES, MICRO], 1, 10.0, 4)))
+    assert [(row["section"], row["peer"]) for row in rows] == [
+        ("array", by.DAGEXEC),
+        ("array", by.NO_REWRITES),
+        ("scalar", by.DAGEXEC),
+        ("scalar", MICRO),
+    ]
+    for row in rows:
+        assert (row["error"], len(row["seconds"]), row["first"] > 0) == (None, 4, True)
+        assert row["difference"] < 1e-6
+    assert set(rows[0]["stages"]) == {"trace", "derive", "compile", "nodes"}
+
+
+def test_a_peer_that_is_slow_takes_fewer_turns(small):
+    (row,) = measure(Job(["tiny net"], [by.DAGEXEC], 1, 0.0, 9))
+    assert len(row["seconds"]) == child.AT_LEAST
+
+
+def failing(workload, threads):
+    raise ImportError("no such library")
+
+
+def wrong(workload, threads):
+    right = by.PEERS[by.DAGEXEC](workload, threads)
+    return by.Ready(right.make, lambda result: [1.001 * leaf for leaf in right.arrays(result)])
+
+
+def other_shape(workload, threads):
+    right = by.PEERS[by.DAGEXEC](workload, threads)
+    return by.Ready(right.make, lambda result: right.arrays(result)[:-1])
+
+
+def raising(workload, threads):
+    calls = iter(range(child.WARM_UP + 1))
+
+    def run():
+        next(calls)
+        return [np.zeros(())]
+
+    return by.Ready(lambda: run, lambda result: child._expected(workload))
+
+
+@pytest.mark.parametrize(
+    ("peer", "error"),
+    [
+        (failing, "ImportError: no such library"),
+        (wrong, "WrongResult: off by 1.0e-03"),
+        (other_shape, "ValueError: the results have other shapes than expected"),
+        (raising, "StopIteration"),
+    ],
+)
+def test_a_peer_that_fails_keeps_the_reason_and_the_others_go_on(small, monkeypatch, peer, error):
+    monkeypatch.setitem(by.PEERS, "peer", peer)
+    lost, found = measure(Job(["tiny net"], ["peer", by.DAGEXEC], 1, 0.01, 3))
+    assert lost["error"].startswith(error)
+    assert lost["seconds"] == []
+    assert found["error"] is None
+
+
+def test_large_graphs_of_numbers_are_not_for_everyone(small, monkeypatch):
+    monkeypatch.setitem(scalars.LONGEST, by.AUTOGRAD, 10)
+    (row,) = measure(Job(["few"], [by.AUTOGRAD], 1, 0.01, 3))
+    assert row["error"] == "left out above 10 nodes"
+
+
+def test_a_job_is_done_in_a_process_with_its_threads():
+    (row,) = measuring.in_child(Job(["tiny net"], [by.DAGEXEC], 1, 0.01, 3))
+    assert (row["workload"], row["threads"], row["error"]) == ("tiny net", 1, None)
+    (lost,) = measuring.in_child(Job(["tiny net"], [], 10_000, 0.01, 3))
+    assert (lost["section"], lost["error"]) == ("failure", "there are not 10000 cores")
+    rows, error = measuring.process("no_such_module", 1)
+    assert (rows, "No module named" in error) == ([], True)
+
+
+def test_memory_of_a_step_is_its_arrays_and_what_the_process_grew_by(monkeypatch):
+    arrays = array.fnn(64, (512, 256, 10))
+    monkeypatch.setitem(WORKLOADS, "wide", lambda: arrays)
+    found = memory.measure(by.DAGEXEC, "wide")
+    gradients = sum(leaf.nbytes for layer in arrays.params for leaf in layer.values())
+    assert gradients < found["arrays"] < 3 * gradients
+    assert 0 <= found["grown"] < 50e6
+
+
+def test_a_cold_start_says_where_its_time_goes(monkeypatch):
+    monkeypatch.setattr(cold, "STEPS", 5)
+    found = cold.measure()
+    assert found["nodes"] > 50
+    assert found["all"] >= sum(found[stage] for stage in ("trace", "derive", "compile", "run"))
+
+
+def row(workload, peer, seconds, section="array", threads=1, **about):
+    return {
+        "section": section, "workload": workload, "peer": peer, "threads": threads, "seconds": [seconds] * 3,
+        "first": 100 * seconds, "warm_up": [seconds] * 5, "stages": {}, "error": None, "tasks": 1, **about,
+    }  # fmt: skip
+
+
+COLD = {"nodes": 20_000, "all": 3.5, "import": 1, "trace": 1, "derive": 1, "compile": 1, "run": 0}
+
+
+MADE_UP = [
+    row("tiny net", by.DAGEXEC, 1.0),
+    row("tiny net", by.TORCH, 6.0),
+    row("tiny net", by.AUTOGRAD, 19.0),
+    row("LSTM", by.DAGEXEC, 1.0),
+    row("LSTM", by.JAX, 0.5) | {"seconds": [], "error": "Boom: no"},
+    *(
+        row("towers", peer, seconds, threads=2)
+        for peer, seconds in ((by.DAGEXEC, 2.0), (by.DAGEXEC_AUTO, 1.5), (by.DAGEXEC_THREADS, 1.0))
+    ),
+    row(
+        "DAG of 10^5", by.DAGEXEC, 2.0, "scalar", nodes=10**8, first=3.0,
+        stages={"trace": 0.25, "derive": 0.25, "compile": 0.25, "nodes": 7},
+    ),
+    row("tiny net", by.NO_REWRITES, 2.0, "rewrite"),
+    row("tiny net", by.DAGEXEC, 1.0, "rewrite"),
+    {"section": "memory", "workload": "FNN", "peer": by.DAGEXEC, "arrays": 3_000_000, "grown": 10_000_000},
+    {"section": "memory", "workload": "FNN", "peer": by.TORCH, "arrays": 2_000_000, "grown": 20_000_000},
+    {"section": "cold", **COLD},
+]  # fmt: skip
+
+
+def test_a_demand_is_judged_by_the_worst_workload():
+    found = {
+        (demand["what"], demand["demanded"]): (demand["measured"], demand["met"])
+        for demand in demands(MADE_UP)
+    }
+    for what, demanded, measured, met in (
+        ("tiny net: times as fast as PyTorch", "≥ 5×", "6× (tiny net)", True),
+        ("tiny net: times as fast as autograd", "≥ 20×", "19× (tiny net)", False),
+        ("LSTM: times as fast as JAX jit", "≥ 3×", "not measured", None),
+        ("unrolled recurrent, first call: times as soon as JAX jit", "≥ 10×", "0.5× (LSTM)", False),
+        ("scalars, DAGs of 10^5 and 10^6: ns a node", "≤ 30 ns", "20 ns (DAG of 10^5)", True),
+        ("scalars, planning: µs a node", "≤ 1.5 µs", "0.005 µs (DAG of 10^5)", True),
+        ("two threads, auto: share of the speed of the best choice", "≥ 0.95", "0.667 (towers)", False),
+        ("two threads, towers: times as fast as dagexec", "≥ 1.9×", "2× (towers)", True),
+        ("memory, arrays at the peak of a step: times PyTorch's", "≤ 1×", "1.5× (FNN)", False),
+        ("memory, growth of the process: times PyTorch's", "≤ 1×", "0.5× (FNN)", True),
+        ("cold start of an RNN of 1,000 steps", "≤ 3 s", "3.5 s (20,000 nodes)", False),
+    ):
+        assert found[what, demanded] == (measured, met)
+
+
+def test_the_table_has_a_part_for_all_that_was_measured():
+    text = report.table(MADE_UP)
+    for part in (
+        "ms, one thread",
+        "ms, two threads",
+        "ns a node",
+        "First call",
+        "What each rewrite gains",
+        "Peak memory",
+        "Cold start",
+        "JAX jit: Boom: no (LSTM)",
+    ):
+        assert part in text
+    assert "NOT MET" not in report.table(MADE_UP[:1])
+
+
+@pytest.fixture
+def fixed(monkeypatch):
+    rows = [*MADE_UP, *demands(MADE_UP)]
+    monkeypatch.setattr(measuring, "measure", lambda quick=False: rows)
+
+
+def test_the_command_prints_and_draws(fixed, tmp_path):
+    plot = tmp_path / "figure.png"
+    arguments = ["autodiff", "--quick", "--json", "--plot", str(plot)]
+    result = CliRunner().invoke(main, arguments, catch_exceptions=False)
+    assert len(json.loads(result.stdout)["rows"]) > len(MADE_UP)
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_part_can_be_measured_by_its_name(monkeypatch):
+    asked = []
+    monkeypatch.setattr(measuring, "in_child", lambda job: asked.append((job.workloads, job.threads)) or [])
+    monkeypatch.setattr(
+        measuring, "memory_row", lambda peer, name: {"section": "memory", "workload": name, "peer": peer}
+    )
+    measuring.measure_only("LeNet")
+    assert asked == [(["LeNet"], 1), (["LeNet"], 2), (["LeNet"], 1)]
+    with pytest.raises(ValueError, match="no workload has 'nothing' in its name"):
+        measuring.measure_only("nothing")
+    assert "measured as a whole" in CliRunner().invoke(main, ["overhead", "--only", "x"]).stderr
+
+
+def test_recurrent_workloads_say_so():
+    assert isinstance(TINY["LSTM"](), Workload)
+    assert [TINY[name]().recurrent for name in ("RNN", "LSTM", "FNN")] == ["RNN", "LSTM", ""]
