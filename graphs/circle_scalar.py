@@ -8,7 +8,8 @@ neurons of a layer do not wait for each other, and neither do the points. Four p
     dagexec draw graphs/circle_scalar.py -p grid=2 -p hidden=2 --level ops -o ops.svg
     dagexec train graphs/circle_scalar.py --plot loss.png
 
-It is a hundred times slower than arrays are: NumPy takes longer to be called than to add two numbers.
+Node by node it would be a hundred times slower than arrays are: NumPy takes longer to be called than to add
+two numbers. So numbers that are computed alike are computed by one call (docs/scheduling.md).
 `--level scalar` makes such a graph of any array code, for the picture.
 """
 

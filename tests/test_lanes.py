@@ -58,6 +58,11 @@ def test_legs_wait_for_all_that_their_tasks_read_and_only_for_earlier_ones(plan,
         assert set(lane) <= before[number]  # in a lane one leg follows another
 
 
+def test_a_leg_that_others_wait_for_is_over():
+    reads = {0: [], 1: [0], 2: [0], 3: [1, 2]}
+    assert legs_of({0: 0, 1: 1, 2: 0, 3: 0}, reads) == ([[0], [1], [2], [3]], [(), (0,), (0,), (2, 1)])
+
+
 def test_what_makes_a_view_is_looked_through():
     plan = plan_of([[], [0], [1], [2, 0]], [1e-4, 1e-6, 1e-6, 1e-4])
     assert writers_of(plan, {1, 2}) == {0: set(), 1: {0}, 2: {0, 1}, 3: {0, 1, 2}}

@@ -22,6 +22,7 @@ from bench.autodiff.peers import DAGEXEC, PEERS
 from bench.autodiff.workloads import WORKLOADS
 
 STEPS = 6  # a flat program starts at the third
+PYTHON = 65_536  # bytes that a call may need for a while for its Python objects
 
 
 def measure(peer: str, name: str) -> dict[str, int]:
@@ -55,22 +56,21 @@ def resident(which: str) -> int:
 
 
 def _traced(run: Callable[[], Any]) -> int:
-    """The peak less what is no array."""
+    """What is held for arrays after a step, its result among it, and what was needed for a while."""
     tracemalloc.start()
     for _ in range(STEPS):
-        run()
+        result = run()
     gc.collect()
+    del result
+    tracemalloc.reset_peak()
+    result = run()
+    after, peak = tracemalloc.get_traced_memory()
     of_numpy = [tracemalloc.DomainFilter(inclusive=True, domain=np.lib.tracemalloc_domain)]
     found = tracemalloc.take_snapshot().filter_traces(of_numpy)
-    arrays = sum(statistic.size for statistic in found.statistics("filename"))
-    del found
-    gc.collect()
-    others = tracemalloc.get_traced_memory()[0] - arrays
-    tracemalloc.reset_peak()
-    run()
-    peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    return peak - others
+    del result
+    held = sum(statistic.size for statistic in found.statistics("filename"))
+    return held + max(0, peak - after - PYTHON)
 
 
 def _profiled(run: Callable[[], Any]) -> int:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from math import inf
 
 from dagexec.coarsen import HAND_OVER, coarsen
+from dagexec.executors.parallel import TOO_SHORT
 from dagexec.lanes import seconds_in_lanes
 from dagexec.plan import Plan, longest_paths
 from dagexec.plan import plan as plan_of
@@ -23,8 +24,6 @@ from dagexec.simulation import simulate
 WORTH_HANDING_OVER = 200e-6
 # What it takes BLAS to start its threads and to wait for them.
 BLAS_HAND_OVER = 40e-6
-# Tasks below this gain nothing by running beside others: they take turns at the interpreter.
-TOO_SHORT = 20e-6
 # What must be gained, by the estimates, for anything but one worker; and for a choice without measuring.
 WORTH_CHOOSING = 0.9
 

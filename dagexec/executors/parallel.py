@@ -26,6 +26,7 @@ from dagexec.memory import Block, laid_out
 from dagexec.plan import Plan, lay_out
 from dagexec.steps import all_steps
 
+TOO_SHORT = 20e-6  # seconds: what gains nothing beside others, since they take turns at the interpreter
 FOREVER = maxsize  # when a block is read for the last time that keeps its place
 
 
@@ -76,6 +77,11 @@ class Parallel:
         self._threads.close()
         if self.program is not None:
             self.program.close()
+
+
+def worth_a_program(plan: Plan) -> bool:
+    """Is it known of the tasks of a plan that most take long enough for several workers?"""
+    return plan.is_of_kernels and sum(plan.seconds) > TOO_SHORT * len(plan.tasks)
 
 
 def parallel_program_of(plan: Plan, seen: Mapping[Key, Seen], workers: int) -> ParallelProgram | None:

@@ -25,6 +25,7 @@ from dagexec.executors.cancelling import Stoppable
 from dagexec.executors.choose import Choice, choose
 from dagexec.executors.failures import going_on, limited, retrying, tasks_failed
 from dagexec.executors.measured import Measured
+from dagexec.executors.parallel import Parallel, worth_a_program
 from dagexec.executors.processes import Processes
 from dagexec.executors.serial import Serial
 from dagexec.executors.threads import Threads
@@ -129,6 +130,8 @@ class Runner:
                 return Measured(plan, coarse, workers)
             case "serial" if not plan.priority and most == inf:
                 return Serial(plan)
+            case "threads" if not plan.priority and most == inf and worth_a_program(plan):
+                return Parallel(plan, coarse, workers)
         return Threads(coarse, workers, most)
 
     @property

@@ -6,10 +6,11 @@ even from small images. The result is laid out in memory in the same way, whatev
 operations keep that, so the next convolution finds it.
 
 - `gathered`: weights times columns. The usual way.
-- `summed`: the same where a window has more elements than there are windows, as for the gradient by the
-  weights: the long sums are done in parts.
-- `scattered`: where there are few inputs for many outputs, as for the gradient by the input: weights times
-  the input as it is, then each product is added where it belongs.
+- `summed`: columns times weights, where a window has more elements than there are windows, as for the
+  gradient by the weights: the long sums are done in parts.
+- `shifted`: where there are fewer outputs than channels, as for the gradient by the input: only what stands
+  in a single row of a window is gathered, all rows of the weights are multiplied with it at once, and each
+  product is added in the row where it belongs. So the matrices are less narrow, and the columns fewer.
 """
 
 from __future__ import annotations

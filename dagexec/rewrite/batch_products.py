@@ -183,14 +183,11 @@ class Added:
 
     def _chain(self, node: Node) -> Iterator[tuple[Node, Node]]:
         """What is added to a node: biases, with their additions."""
-        width = node.spec.shape[-1]
+        width, dtype = node.spec.shape[-1], node.spec.dtype
         while (addition := self._addition.get(node)) is not None:
             one, other = addition.inputs
             bias = other if one is node else one
-            if (
-                bias.op in (INPUT, CONSTANT)
-                and bias.spec.size == width
-                and bias.spec.dtype == node.spec.dtype
-            ):
+            is_row = bias.spec.shape[-1:] == (width,) and bias.spec.size == width and bias.spec.dtype == dtype
+            if is_row and bias.op in (INPUT, CONSTANT):
                 yield bias, addition
             node = addition

@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dagexec.graph import Graph, Node
 
 MOST_GROUPS = 256  # that are looked at: each is one bit of a number for each node
+MOST_TRIES = 8  # each is a pass over the graph
 
 
 def independent(graph: Graph, groups: Sequence[Sequence[Node]]) -> list[list[Node]]:
@@ -39,16 +40,18 @@ def independent(graph: Graph, groups: Sequence[Sequence[Node]]) -> list[list[Nod
 def in_merged_order(graph: Graph, groups: Sequence[Sequence[Node]]) -> list[list[Node]]:
     """The nodes in topological order, those of a group together; as near as can be to the graph's order.
 
-    Two groups may wait for each other, though each by itself could be merged. Then one is not.
+    Two groups may wait for each other, though each by itself could be merged. Then one is not; none, where
+    that happens too often.
     """
     kept = list(groups)
-    while True:
+    for tries_left in reversed(range(MOST_TRIES)):
         group_of = {node: list(group) for group in kept for node in group}
         order: list[list[Node]] = []
         loop = _arrange(graph, group_of, order)
         if loop is None:
             return order
-        kept = [group for group in kept if loop not in group]
+        kept = [group for group in kept if loop not in group] if tries_left > 1 else []
+    return [[node] for node in graph.nodes]
 
 
 def _arrange(graph: Graph, group_of: Mapping[Node, list[Node]], order: list[list[Node]]) -> Node | None:

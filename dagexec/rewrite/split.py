@@ -232,7 +232,7 @@ class _Cutting(Rebuilding):
     def _pieces(self, source: Node, axis: int, cut: Cut) -> list[Node]:
         """The parts of an operand, or slices of it."""
         other = self._cuts.get(source)
-        if other is not None and (other.dimension, other.axis) == (cut.dimension, axis):
+        if other is not None and other.dimension == cut.dimension:  # so along the same axis: it has but one
             return self._parts[source]
         key = source, axis, cut.dimension
         if key not in self._slices:

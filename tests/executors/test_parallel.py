@@ -204,3 +204,19 @@ def test_workers_see_the_callers_error_state():
     with np.errstate(divide="ignore"):
         assert program([np.zeros(8)], [])[0] == -np.inf
     program.close()
+
+
+def test_threads_become_a_program_where_tasks_are_long():
+    args = values(64, 64), values(64, 64), values(1024, 64)
+    graph = dagexec.trace(network)(*args).backward(wrt=(0, 1))
+    with dagexec.compile(graph, "threads", workers=2) as compiled:
+        runs = [compiled(*args) for _ in range(4)]
+        assert "a flat program" in compiled.explain()
+        assert "bytes" in compiled.source
+    for run in runs:
+        assert_same_bits(run, dagexec.run(graph, *args, executor="serial"))
+    small, arguments = step(8)
+    with dagexec.compile(small, "threads", workers=2) as compiled:
+        for _ in range(4):
+            compiled(*arguments)
+        assert compiled.source == ""
