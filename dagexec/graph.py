@@ -200,9 +200,9 @@ class Graph:
         self.name = name
         before: set[Node] = set()
         for node in self.nodes:
-            for source in node.inputs:
-                if source not in before:
-                    raise ValueError(f"{node!r} reads {source!r}, which does not stand before it")
+            if not before.issuperset(node.inputs):
+                source = next(source for source in node.inputs if source not in before)
+                raise ValueError(f"{node!r} reads {source!r}, which does not stand before it")
             before.add(node)
         for node in (*self.inputs, *self.outputs):
             if node not in before:

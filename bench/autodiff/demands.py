@@ -16,6 +16,7 @@ from bench.autodiff.scalars import MICRO
 from bench.autodiff.workloads import RNNS
 from bench.demands import at_least, at_most
 
+PAGES = 1_000_000  # bytes: a process that grows by less says nothing
 TRANSFORMERS = ("transformer d 128", "transformer d 512")
 RECURRENT = (*RNNS, "LSTM")
 
@@ -146,7 +147,8 @@ def _memory(rows: Rows) -> Iterator[Row]:
 
         def share(row: dict[str, Row], measure: str = measure) -> float | None:
             ours, theirs = (row.get(peer, {}).get(measure) for peer in (by.DAGEXEC, by.TORCH))
-            return ours / theirs if ours and theirs else None
+            known = ours and theirs and (measure == "arrays" or max(ours, theirs) > PAGES)
+            return ours / theirs if known else None
 
         yield at_most(f"memory, {what}: times PyTorch's", 1, _found(cells, share), "×")
 

@@ -39,7 +39,7 @@ from dagexec.graph import Graph, Node
 from dagexec.graphfile import Built, GraphFile, as_text, graph_of, load
 from dagexec.progress import progress
 from dagexec.pytrees import flatten
-from dagexec.rewrite import REWRITES, Rewrite, rewritten
+from dagexec.rewrite import Rewrite
 from dagexec.timing import Times, take_turns
 
 MOST_NORMS = 8  # more gradients than this are not shown one by one
@@ -129,11 +129,12 @@ def run(
     loaded = load(file)
     built = loaded.built(texts)
     graph = graph_of(built, forward_only)
-    rewrites = () if no_rewrites else REWRITES
+    rewrites = () if no_rewrites else None
     try:
         report = _measured(built, graph, executor, workers, repeat, rewrites, how)
     except TasksFailed as failed:
-        raise click.ClickException("\n".join(_failures(failed, rewritten(graph, rewrites)))) from None
+        run_graph = compile(graph, "serial", rewrites=rewrites).plan.graph
+        raise click.ClickException("\n".join(_failures(failed, run_graph))) from None
     if trace is not None:
         report.events.to_chrome(trace)
     if picture is not None:
@@ -159,7 +160,7 @@ def _measured(
     executor: str,
     workers: int | None,
     repeat: int,
-    rewrites: Sequence[Rewrite],
+    rewrites: Sequence[Rewrite] | None,
     how: Options,
 ) -> Report:
     times = None

@@ -15,6 +15,7 @@ from math import inf
 from dagexec.coarsen import HAND_OVER, coarsen
 from dagexec.executors.parallel import TOO_SHORT
 from dagexec.lanes import seconds_in_lanes
+from dagexec.ops import are_numbers
 from dagexec.plan import Plan, longest_paths
 from dagexec.plan import plan as plan_of
 from dagexec.rewrite.split import split
@@ -26,8 +27,6 @@ WORTH_HANDING_OVER = 200e-6
 BLAS_HAND_OVER = 40e-6
 # What must be gained, by the estimates, for anything but one worker; and for a choice without measuring.
 WORTH_CHOOSING = 0.9
-
-MOVES = ("shape", "index")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +40,6 @@ class Choice:
     plan: Plan | None = None  # what is to be run, if not the plan as it is
 
 
-def _are_numbers(plan: Plan) -> bool:
-    """Does each task compute a single number, or only move some? A million tasks are not estimated then."""
-    nodes = plan.graph.nodes
-    return all(
-        nodes[task].spec.shape == ()
-        if nodes[task].op.family == "elementwise"
-        else nodes[task].op.family in MOVES
-        for task in plan.tasks
-    )
-
-
 def choose(plan: Plan, workers: int, blas_threads: int) -> Choice:
     """The choice for a plan, on up to `workers` workers or up to `blas_threads` BLAS threads."""
     if workers == blas_threads == 1:
@@ -62,7 +50,7 @@ def choose(plan: Plan, workers: int, blas_threads: int) -> Choice:
         return Choice(
             "adaptive", workers, 1, ("nothing is known of plain Python functions: measured as they run",)
         )
-    if _are_numbers(plan):
+    if are_numbers(plan.graph.nodes):  # a million tasks are not estimated then
         return Choice("serial", 1, 1, ("nothing but numbers: no task lasts as long as a hand-over",))
     serial, shards = sum(plan.seconds), _in_shards(plan, workers)
     products = _seconds_with_blas(plan, blas_threads)

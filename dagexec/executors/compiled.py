@@ -16,12 +16,15 @@ from dagexec.executors.failures import TasksFailed
 from dagexec.executors.runner import Options, Runner
 from dagexec.graph import Graph, Node, Spec
 from dagexec.libraries import NUMPY, Library, is_foreign, library_of, spec_of
+from dagexec.ops import are_numbers
 from dagexec.plan import Plan, estimated_seconds, plan
 from dagexec.pytrees import flatten
 from dagexec.rewrite import REWRITES, Rewrite
 
 # Families of ops whose results may lie in the memory of others.
 SHARING = ("structure", "shape", "index", "control")
+# Families whose results lie in memory of their own.
+NEW = ("elementwise", "linear", "reduction")
 FLOATS = {float, np.float64}
 
 
@@ -44,11 +47,13 @@ class Compiled:
         executor: str,
         workers: int | None,
         events: bool | Events,
-        rewrites: Sequence[Rewrite],
+        rewrites: Sequence[Rewrite] | None,
         options: Options,
     ) -> None:
         self.graph = graph
         self._stages: list[tuple[str, Graph]] = []  # after each rewrite
+        if rewrites is None:  # numbers have programs that gain less than rewriting takes
+            rewrites = () if are_numbers(graph.nodes) else REWRITES
         for rewrite in () if _numbers_nodes(options) else rewrites:
             self._stages.append((rewrite.__name__, rewrite(self._rewritten)))
         self._make_runner = partial(Runner, executor=executor, workers=workers, options=options)
@@ -57,6 +62,12 @@ class Compiled:
         self._making = Lock()
         self._executor = executor
         self._events = events
+        outputs = self._rewritten.outputs
+        self._are_new = (
+            executor != "processes"  # whose results may be read-only
+            and len(set(outputs)) == len(outputs)
+            and all(node.op.family in NEW for node in outputs)
+        )
         self._specs = [node.spec for node in graph.inputs]
         self._all_floats = all(spec.dtype.char == "d" and not spec.shape for spec in self._specs)
 
@@ -71,11 +82,14 @@ class Compiled:
         if not self._takes(arguments):
             library = library_of(arguments)
             arguments = [_checked(leaf, node, library) for leaf, node in zip(arguments, self.graph.inputs)]
-        runner = self._runner_for(library)
-        log = self._log(runner.plan.graph)
+        runner = self._runner if library is NUMPY else self._runner_for(library)
+        log = None if self._events is False else self._log(runner.plan.graph)
         try:
             results = runner.run(arguments, log)
-            results = _own(results, arguments) if library is NUMPY else self._copied(results, library)
+            if library is not NUMPY:
+                results = self._copied(results, library)
+            elif not self._are_new:
+                results = _own(results, arguments)
         except TasksFailed as failed:
             failed.results = optree.tree_unflatten(self.graph.out_tree, failed.results)
             raise
@@ -100,9 +114,9 @@ class Compiled:
                     self._runners[library] = self._make_runner(plan(self._rewritten, library))
         return self._runners[library]
 
-    def _log(self, graph: Graph) -> Events | None:
+    def _log(self, graph: Graph) -> Events:
         if not isinstance(self._events, Events):
-            return Events(graph) if self._events else None
+            return Events(graph)
         self._events.graph = graph
         return self._events
 
@@ -255,7 +269,7 @@ def compile(
     workers: int | None = None,
     *,
     events: bool | Events = False,
-    rewrites: Sequence[Rewrite] = REWRITES,
+    rewrites: Sequence[Rewrite] | None = None,
     **options: Unpack[Options],
 ) -> Compiled:
     """Rewrite and plan a graph for many runs.
@@ -266,7 +280,8 @@ def compile(
 
     `rewrites` are functions from graph to graph, applied one after another: by default those of
     `dagexec.rewrite.REWRITES`, which make it faster and may change the last bits, `()` for none. Where
-    options give nodes by number (`costs`, or mappings), nothing is rewritten.
+    options give nodes by number (`costs`, or mappings), nothing is rewritten, and by default no graph of
+    nothing but numbers.
 
     Raises ValueError for an unknown executor, no workers, or options that make no sense.
 
@@ -284,7 +299,7 @@ def run(
     executor: str = "auto",
     workers: int | None = None,
     events: bool | Events = False,
-    rewrites: Sequence[Rewrite] = REWRITES,
+    rewrites: Sequence[Rewrite] | None = None,
     **options: Unpack[Options],
 ) -> Any:
     """Run a graph once: `compile(graph, ...)(*args)`.

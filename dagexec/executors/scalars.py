@@ -146,7 +146,7 @@ class _Reading:
         """The kind of a node that computes a number; what else it may be is noted."""
         slots = self.sources[number]
         if node.op is INPUT or node.op is CONSTANT:
-            if node.spec.shape:
+            if node.spec is not None and node.spec.shape:
                 ids = np.arange(self.end, self.end + node.spec.size)
                 self.elements[number] = ids.reshape(node.spec.shape)
                 self.end += node.spec.size

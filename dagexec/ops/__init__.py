@@ -17,10 +17,11 @@ from dagexec.ops import (
     sorting,
     special,
 )
-from dagexec.ops.table import TABLE, bytes_moved, operations, python_op, specs_of
+from dagexec.ops.table import TABLE, are_numbers, bytes_moved, operations, python_op, specs_of
 
 __all__ = [
     "TABLE",
+    "are_numbers",
     "assignment",
     "bytes_moved",
     "checking",

@@ -9,7 +9,7 @@ nothing more.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -99,6 +99,16 @@ def bytes_moved(node: Node) -> int:
     for one in (node, *node.inputs):
         total += one.spec.nbytes if one.spec.__class__ is Spec else sum(spec.nbytes for spec in specs_of(one))
     return total
+
+
+def are_numbers(nodes: Iterable[Node]) -> bool:
+    """Does each node compute a single number, or only hold or move some?"""
+    return all(
+        node.spec.__class__ is Spec and node.spec.shape == ()
+        if node.op.family == "elementwise"
+        else node.op.family in ("structure", "shape", "index")
+        for node in nodes
+    )
 
 
 def specs_of(node: Node) -> tuple[Spec, ...]:

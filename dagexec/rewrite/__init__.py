@@ -25,7 +25,6 @@ from dagexec.rewrite.transpose_once import transpose_once
 # What `compile` does to a graph, in this order, unless it is told otherwise.
 REWRITES: tuple[Rewrite, ...] = (
     drop_unread,
-    fold_constants,
     merge_common,
     compute_safely,
     simplify,

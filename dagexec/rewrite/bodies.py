@@ -15,13 +15,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from dagexec.graph import Graph, Node
-from dagexec.rewrite.fold_constants import fold_constants
 from dagexec.rewrite.merge_common import merge_common
 from dagexec.rewrite.rebuilding import Rebuilding
 from dagexec.rewrite.safer import compute_safely
 from dagexec.rewrite.simplify import simplify
 
-WITHIN = (fold_constants, merge_common, compute_safely, simplify, merge_common)
+WITHIN = (merge_common, compute_safely, simplify, merge_common)
 
 
 def rewrite_bodies(graph: Graph) -> Graph:

@@ -1,8 +1,8 @@
 """Algebraic identities that hold bit for bit, NaN, infinities and signed zeros included.
 
 `x * 1`, `x − 0`, `x / 1`, `−(−x)`, moves that lead back to where they began or are one move, selections
-among equal things, pieces of what has just been put together. (`x + 0` is not among them: it makes +0 of −0; `x * 0`
-neither: it makes NaN of infinity.)
+among equal things, pieces of what has just been put together. (`x + 0` is not among them: it makes +0 of −0;
+`x * 0` neither: it makes NaN of infinity.)
 
 >>> import numpy as np, dagexec
 >>> graph = dagexec.trace(lambda x: np.stack([np.exp(x.T).T.T, -(-x) * 1])[0])(np.ones((2, 2)))

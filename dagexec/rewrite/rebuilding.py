@@ -49,14 +49,16 @@ class Rebuilding:
     def keep(self, node: Node) -> None:
         """Let a node be as it is, reading what stands for its inputs now."""
         new = self.new
-        inputs = tuple([new[source] for source in node.inputs])
-        twin = new.get(node.grad_of, node.grad_of) if node.grad_of else None
+        inputs = tuple(map(new.__getitem__, node.inputs))
+        twin = node.grad_of
+        if twin is not None:
+            twin = new.get(twin, twin)
+        kept = node
         if inputs != node.inputs or twin is not node.grad_of:
             labels = node.scope, node.phase, node.name, twin, node.where
-            new[node] = Node(node.op, inputs, node.params, node.spec, *labels)
-        else:
-            new[node] = node
-        self._trace.nodes.append(new[node])
+            kept = Node(node.op, inputs, node.params, node.spec, *labels)
+        new[node] = kept
+        self._trace.nodes.append(kept)
 
     def replace(self, node: Node, function: Callable[..., Any], *sources: Node) -> None:
         """Let the Array that `function` makes of those of other nodes of the old graph stand for a node."""
@@ -98,9 +100,10 @@ def arranged(nodes: Iterable[Node]) -> list[Node]:
     for node in nodes:
         waiting = [node]
         while waiting:
-            missing = [source for source in waiting[-1].inputs if source not in done]
-            if missing:
-                waiting += missing
-            else:
+            length = len(waiting)
+            for source in waiting[-1].inputs:
+                if source not in done:
+                    waiting.append(source)
+            if len(waiting) == length:
                 done[waiting.pop()] = None
     return list(done)

@@ -18,14 +18,15 @@ from __future__ import annotations
 
 from dagexec.graph import Graph
 from dagexec.rewrite import broadcasts, factors, identities, products, reductions
+from dagexec.rewrite.fold_constants import RULES as FOLDING
 from dagexec.rewrite.rules import by_rules, joined
 
-EXACT = joined(identities.RULES, broadcasts.RULES)
+EXACT = joined(FOLDING, identities.RULES, broadcasts.RULES)
 TO_ROUNDING = joined(factors.RULES, reductions.RULES, products.RULES, EXACT)
 
 
 def simplify_exactly(graph: Graph) -> Graph:
-    """The graph after identities and late broadcasts; the same to the last bit."""
+    """The graph with constants folded, after identities and late broadcasts; the same to the last bit."""
     return by_rules(graph, EXACT)
 
 

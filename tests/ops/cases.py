@@ -32,9 +32,9 @@ def case(
 
 
 def values(*shape: int, low: float = -1.5, high: float = 1.5) -> np.ndarray:
-    """Distinct numbers in random order, so that no two are equal and all are far apart against the step."""
+    """Distinct numbers in random order; against the step far apart, and far from the interval's middle."""
     size = int(np.prod(shape))
-    places = (RANDOM.permutation(size) + RANDOM.uniform(0.3, 0.7, size)) / max(size, 1)
+    places = (RANDOM.permutation(size) + RANDOM.uniform(0.1, 0.4, size)) / max(size, 1)
     return (low + (high - low) * places).reshape(shape)
 
 

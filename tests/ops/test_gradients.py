@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from dagexec import nn, xp
+from dagexec.array import call
 from dagexec.ops import TABLE
 from dagexec.ops.special import NoDerivative
 from dagexec.tracing import trace
@@ -380,6 +381,7 @@ NOT_DIFFERENTIABLE: dict[str, Callable[..., Any]] = {
     "searchsorted": lambda x: xp.searchsorted(np.array([-1.0, 0.0, 1.0]), x),
     "isin": lambda x: xp.isin(x, np.array([0.0, 1.0])),
     "bitwise_invert": lambda x: xp.bitwise_invert(xp.astype(10 * x, np.int64)),
+    "in_range": lambda x: call(TABLE["in_range"], xp.astype(10 * (x + 2), np.int64), count=40, what="label"),
 }  # fmt: skip
 
 
