@@ -116,6 +116,7 @@ class Runner:
         if self._choice.executor in ("threads", "measured") and not (self._goes_on or self._plan.priority):
             coarse = coarsen(self._plan, workers=count)
         self._execute = self._executor(coarse, most, options.get("start_method"))
+        self._by_program = self._execute.by_program if isinstance(self._execute, Serial) else None
         self._blas_threads = self._choice.blas_threads if plan.threaded_blas else None
 
     def _executor(self, coarse: Plan, most: float, start_method: str | None) -> Any:
@@ -169,15 +170,16 @@ class Runner:
         """Run once, on the values of the plan's inputs; gives those of its outputs, in their order."""
         arguments = arguments or ()
         limit = nullcontext() if self._blas_threads is None else BlasThreads(self._blas_threads)
+        results: list[Any] | None = None
         try:
             with limit, Stoppable() as stop:
                 if self._progress:
                     tally = Tally(log)
                     with progress("running", len(self.plan.tasks), lambda: tally.ended):
-                        results: list[Any] = self._execute(self._plan.values(arguments), tally, stop)
-                elif log is None and isinstance(self._execute, Serial) and self._execute.is_of_numbers:
-                    results = self._execute.compute_numbers(arguments, stop)
-                else:
+                        results = self._execute(self._plan.values(arguments), tally, stop)
+                elif log is None and self._by_program is not None:
+                    results = self._by_program(arguments, stop)
+                if results is None:
                     results = self._execute(self._plan.values(arguments), log, stop)
         except BaseException:
             if isinstance(limit, BlasThreads):

@@ -52,32 +52,28 @@ class Serial:
             run_steps(self.plan, self._steps, values, stop)
         else:
             try:
-                return self._by_program(values, stop)
+                return self._becoming(values, stop)
             finally:
                 self._alone.release()
         return self.plan.results(values)
 
-    @property
-    def is_of_numbers(self) -> bool:
-        """Is there a program for a graph of scalars?"""
-        return isinstance(self.program, Levels | Straight)
-
-    def compute_numbers(self, arguments: Sequence[Any], stop: list[BaseException]) -> list[Any]:
-        """Run that program on arguments alone, without a list of a million values."""
-        if self.program is None or not self._alone.acquire(blocking=False):
-            return self(self.plan.values(arguments), None, stop)
+    def by_program(self, arguments: Sequence[Any], stop: list[BaseException]) -> list[Any] | None:
+        """The results, without a list of all values; None if no program takes these arguments, or not now."""
+        program = self.program
+        if program is None or not program.fits(arguments) or not self._alone.acquire(blocking=False):
+            return None
         try:
-            return unless_stopped(stop, self.program, arguments)
+            return unless_stopped(stop, program, arguments)
         finally:
             self._alone.release()
 
-    def _by_program(self, values: list[Any], stop: list[BaseException]) -> list[Any]:
+    def _becoming(self, values: list[Any], stop: list[BaseException]) -> list[Any]:
+        """Run one of the first times, from which the program is made; later, one that it does not fit."""
         self._runs += 1
-        if self.program is None and self._runs <= OBSERVED:
+        if self._runs <= OBSERVED:
             self.program = scalar_program_of(self.plan, often=self._runs == OBSERVED)
-        arguments = [values[slot] for slot in self.plan.inputs]
-        if self.program is not None and self.program.fits(arguments):
-            return unless_stopped(stop, self.program, arguments)
+            if self.program is not None:
+                return unless_stopped(stop, self.program, [values[slot] for slot in self.plan.inputs])
         if self._runs != OBSERVED:
             run_steps(self.plan, self._steps, values, stop)
             return self.plan.results(values)

@@ -294,6 +294,26 @@ ufunc(
 )
 
 
+def _relu_spec(x: Spec) -> Spec:
+    if x.dtype.kind not in "iuf":
+        raise TypeError(f"not defined for {x.dtype.name}, only for real numbers")
+    return x
+
+
+declare(
+    Op(
+        "relu",
+        _relu_spec,
+        lambda xp: partial(np.maximum, 0) if xp is np else lambda x: xp.clip(x, min=0),
+        (lambda xp, g, y, x: xp.where(xp.greater(y, 0), g, 0),),
+        cost=lambda out, x: float(out.size),
+        into=lambda inputs, out: [(_with_out, (np.maximum, 0, *inputs, out))],
+        onnx="Relu",
+        doc="x where it is positive, else 0; with slope 0 at 0",
+    )
+)
+
+
 def _where_spec(condition: Spec, a: Spec, b: Spec) -> Spec:
     if condition.dtype != np.bool:
         raise TypeError(f"the condition must be bool, not {condition.dtype.name}")

@@ -598,6 +598,7 @@ for _name, _domains in SPECIAL.items():
         IN_JAX.get(_name, f"scipy.special.{_name}"),
     )
 twin("sigmoid", operands((-3.0, 3.0), dtypes=each(*FLOATS)), lambda xp, x: nn.sigmoid(x), "nn.sigmoid")
+twin("relu", operands(PLAIN, dtypes=each(*FLOATS)), lambda xp, x: nn.relu(x), "nn.relu")
 twin("softplus", operands((-3.0, 3.0), dtypes=each(*FLOATS)), lambda xp, x: nn.softplus(x), "nn.softplus")
 
 
