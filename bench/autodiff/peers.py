@@ -61,7 +61,7 @@ def _leaves(result: Any) -> list[np.ndarray]:
 
 
 # --- dagexec --------------------------------------------------------------------------------------------
-def dagexec_on(executor: str, rewrites: Sequence[Rewrite] = REWRITES, blas: bool = False) -> Peer:
+def dagexec_on(executor: str, rewrites: Sequence[Rewrite] | None = None, blas: bool = False) -> Peer:
     """Trace, derive and compile; then calls of the compiled graph."""
 
     def ready(workload: Workload, threads: int) -> Ready:
@@ -76,7 +76,7 @@ def compiled_by_dagexec(
     args: tuple[Any, ...],
     executor: str = "serial",
     threads: int = 1,
-    rewrites: Sequence[Rewrite] = REWRITES,
+    rewrites: Sequence[Rewrite] | None = None,
     blas: bool = False,
 ) -> Ready:
     """The compiled graph of value and gradients; with `blas`, one worker and all threads for BLAS."""

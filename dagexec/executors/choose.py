@@ -14,6 +14,7 @@ from math import inf
 
 from dagexec.coarsen import HAND_OVER, coarsen
 from dagexec.executors.parallel import TOO_SHORT
+from dagexec.graph import Node
 from dagexec.lanes import seconds_in_lanes
 from dagexec.ops import are_numbers
 from dagexec.plan import Plan, longest_paths
@@ -78,11 +79,17 @@ def _in_shards(plan: Plan, workers: int) -> Plan | None:
     if workers == 1 or not plan.is_of_kernels or plan.costs is not None:  # costs are of the nodes as they are
         return None
     serial = sum(plan.seconds)
+    gathering = sum([plan.seconds[task] for task in plan.tasks if _gathers(plan.graph.nodes[task])])
     long = sum([seconds for seconds in plan.seconds if seconds > TOO_SHORT])
-    if serial - long + long / workers > WORTH_CHOOSING * serial:
+    if gathering > serial / 4 or serial - long + long / workers > WORTH_CHOOSING * serial:
         return None
     graph = split(workers)(plan.graph)
     return None if graph is plan.graph else plan_of(graph)
+
+
+def _gathers(node: Node) -> bool:
+    """Does a node copy as much as it multiplies? In shards, or with BLAS threads, that takes as long."""
+    return node.op.name == "convolution"
 
 
 def _seconds_on(plan: Plan, workers: int) -> float:
@@ -109,7 +116,7 @@ def _seconds_with_blas(plan: Plan, blas_threads: int) -> float:
     nodes, seconds = plan.graph.nodes, plan.seconds
     shared = [
         min(seconds[task], seconds[task] / blas_threads + BLAS_HAND_OVER)
-        if nodes[task].op.family == "linear"
+        if nodes[task].op.family == "linear" and not _gathers(nodes[task])
         else seconds[task]
         for task in plan.tasks
     ]
