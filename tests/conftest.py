@@ -3,6 +3,10 @@
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
-    "dagexec", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+    "dagexec",
+    max_examples=60,  # each run draws others
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("dagexec")

@@ -52,7 +52,7 @@ def depth_of(node: Node, names: set[str]) -> int:
 
 
 # --- the gradient of random programs --------------------------------------------------------------------
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(programs())
 def test_gradient_of_a_random_program_is_that_of_central_differences(program: Program) -> None:
     graph = trace(program.run)(*program.arguments)

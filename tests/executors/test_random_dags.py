@@ -24,11 +24,11 @@ RUNS = {
 LOCAL = {name: how for name, how in RUNS.items() if name != "processes-2"}
 
 
-@pytest.mark.parametrize("how", LOCAL.values(), ids=LOCAL)
+@pytest.mark.parametrize("executor", ["serial", "threads", "auto"])
 @settings(max_examples=DAGS)
-@given(data=st.data(), edges=edge_lists())
-def test_each_node_runs_once_after_its_inputs_and_every_value_is_freed(how, data, edges):
-    check_run(how, edges, data.draw(some_of(edges)))
+@given(data=st.data(), edges=edge_lists(), workers=st.sampled_from([1, 2, 5]))
+def test_each_node_runs_once_after_its_inputs_and_every_value_is_freed(executor, data, edges, workers):
+    check_run({"executor": executor, "workers": workers}, edges, data.draw(some_of(edges)))
 
 
 @settings(max_examples=GRAPHS, suppress_health_check=list(HealthCheck))
