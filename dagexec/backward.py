@@ -34,7 +34,7 @@ from dagexec import xp
 from dagexec.array import Array, Trace, at, recording
 from dagexec.collector import collector_paused
 from dagexec.graph import ITEM, Graph, Node, Spec, is_scalar_constant, method_of
-from dagexec.ops.shape import SCATTER_ADD
+from dagexec.ops.indexing import SCATTER_ADD
 from dagexec.ops.table import as_tuple
 from dagexec.pytrees import flatten
 from dagexec.tracing import finish

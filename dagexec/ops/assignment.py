@@ -14,7 +14,7 @@ import numpy as np
 
 from dagexec.graph import Op, Spec
 from dagexec.ops.batched import Flags, all_batched
-from dagexec.ops.shape import ascending, filled_index, places, put_batched
+from dagexec.ops.indexing import ascending, filled_index, places, put_batched
 from dagexec.ops.table import declare
 
 Index = tuple[Any, ...]

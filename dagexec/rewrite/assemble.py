@@ -24,7 +24,7 @@ from typing import Any
 from dagexec import xp
 from dagexec.collector import collector_paused
 from dagexec.graph import Graph, Node
-from dagexec.ops.shape import SCATTER_ADD, index_of_one_axis
+from dagexec.ops.indexing import SCATTER_ADD, index_of_one_axis
 from dagexec.rewrite.rebuilding import Rebuilding
 
 Place = tuple[int, int]  # start and stop along an axis

@@ -12,7 +12,6 @@ Slice(array=<x float64[4,2,3]>, axis=0, start=1, stop=2)
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,8 +19,8 @@ from math import prod
 from typing import Any
 
 from dagexec import xp
-from dagexec.graph import ITEM, Graph, Node
-from dagexec.ops.shape import index_of_one_axis
+from dagexec.graph import ITEM, Node
+from dagexec.ops.indexing import index_of_one_axis
 from dagexec.plan import SECONDS_PER_BYTE, SECONDS_PER_CALL, estimated_seconds
 from dagexec.rewrite.rebuilding import Rebuilding
 
@@ -163,7 +162,7 @@ def run_of_slices(parts: Sequence[Rows]) -> Slice | None:
     return Slice(first.array, first.axis, first.start, end)
 
 
-# --- what it costs, and who reads -----------------------------------------------------------------------
+# --- what it costs ---------------------------------------------------------------------------------------
 def seconds_to_join(parts: Sequence[Rows]) -> float:
     """What it takes at the most to have the rows of the parts in one array."""
     if run_of_slices(parts) is not None:
@@ -180,8 +179,3 @@ def stays_alone(node: Node, saved: float) -> bool:
     """Does a node take so long that workers should have it, rather than save some seconds by batching it?"""
     seconds = estimated_seconds(node)
     return seconds > LONG and saved < SHARE * seconds
-
-
-def read_counts(graph: Graph) -> Counter[Node]:
-    """How often each node is read; a result of the graph once more, by the caller."""
-    return Counter([*(source for node in graph.nodes for source in node.inputs), *graph.outputs])

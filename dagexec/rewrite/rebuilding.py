@@ -19,6 +19,7 @@ lambda(x: float64[3]):
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -107,3 +108,8 @@ def arranged(nodes: Iterable[Node]) -> list[Node]:
             if len(waiting) == length:
                 done[waiting.pop()] = None
     return list(done)
+
+
+def read_counts(graph: Graph) -> Counter[Node]:
+    """How often each node is read; a result of the graph once more, by the caller."""
+    return Counter([*(source for node in graph.nodes for source in node.inputs), *graph.outputs])

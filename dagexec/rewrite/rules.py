@@ -17,7 +17,6 @@ lambda(x: float64[3]):
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -25,7 +24,7 @@ from dagexec.array import Array, record
 from dagexec.collector import collector_paused
 from dagexec.graph import CONSTANT, ITEM, Graph, Node, Spec
 from dagexec.ops import TABLE
-from dagexec.rewrite.rebuilding import Rebuilding
+from dagexec.rewrite.rebuilding import Rebuilding, read_counts
 
 Alone = Callable[[Node], bool]
 Made = Callable[[], Array] | None
@@ -39,8 +38,7 @@ MOST_IN_A_ROW = 16  # rules that apply to what the one before has made; a limit 
 @collector_paused()
 def by_rules(graph: Graph, rules: Rules) -> Graph:
     """The graph with all rules applied to all nodes, first to last; itself, if none applies."""
-    counts = Counter([source for node in graph.nodes for source in node.inputs])
-    counts.update(graph.outputs)
+    counts = read_counts(graph)
 
     def alone(node: Node) -> bool:
         return counts.get(node, 1) < 2  # what a rule has made on the way is read by that rule's result

@@ -23,7 +23,7 @@ import numpy as np
 from dagexec.array import Array, Trace, at, current_trace, record, recording
 from dagexec.graph import INPUT, Graph, Node
 from dagexec.ops import TABLE, specs_of
-from dagexec.ops.shape import pieces
+from dagexec.ops.indexing import pieces
 from dagexec.tracing import finish
 
 Elements = np.ndarray[Any, Any]  # of Nodes

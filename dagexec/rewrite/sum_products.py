@@ -34,13 +34,12 @@ from dagexec.plan import SECONDS_PER_BYTE, SECONDS_PER_CALL
 from dagexec.rewrite.joining import (
     Joining,
     Rows,
-    read_counts,
     rows_of,
     seconds_to_join,
     slice_of,
     stays_alone,
 )
-from dagexec.rewrite.rebuilding import Rebuilding
+from dagexec.rewrite.rebuilding import Rebuilding, read_counts
 
 
 @dataclass(frozen=True, slots=True)
