@@ -55,7 +55,7 @@ class Compiled:
         if rewrites is None:  # numbers have programs that gain less than rewriting takes
             rewrites = () if are_numbers(graph.nodes) else REWRITES
         for rewrite in () if _numbers_nodes(options) else rewrites:
-            self._stages.append((rewrite.__name__, rewrite(self._rewritten)))
+            self._stages.append(_applied(rewrite, self._rewritten))
         self._make_runner = partial(Runner, executor=executor, workers=workers, options=options)
         self._runner = self._make_runner(plan(self._rewritten))
         self._runners = {NUMPY: self._runner}
@@ -203,6 +203,15 @@ class Compiled:
         return f"<Compiled {self.graph.name}: {len(self.plan.tasks)} tasks, {where}>"
 
 
+def _applied(rewrite: Rewrite, graph: Graph) -> tuple[str, Graph]:
+    """The name of a rewrite and what it makes of a graph; TypeError if it is none, or makes none."""
+    name = getattr(rewrite, "__name__", repr(rewrite))
+    found: Any = rewrite(graph) if callable(rewrite) else None
+    if not isinstance(found, Graph):
+        raise TypeError(f"rewrites are functions from Graph to Graph, but {name} gives {found!r:.60}")
+    return name, found
+
+
 def _numbers_nodes(options: Options) -> bool:
     """Do some options speak of nodes by number? Then these are numbers in the graph as it was given."""
     return "costs" in options or any(isinstance(option, Mapping) for option in options.values())
@@ -283,7 +292,8 @@ def compile(
     options give nodes by number (`costs`, or mappings), nothing is rewritten, and by default no graph of
     nothing but numbers.
 
-    Raises ValueError for an unknown executor, no workers, or options that make no sense.
+    Raises ValueError for an unknown executor, no workers, or options that make no sense, TypeError for a
+    rewrite that is none.
 
     >>> import dagexec
     >>> double = dagexec.compile(dagexec.trace(lambda x: x * 2)(1.0))

@@ -292,3 +292,10 @@ def test_no_more_workers_are_started_than_there_are_tasks():
     compiled = dagexec.compile(dagexec.trace(lambda x: [x + 1, x * 2])(1.0), "threads", workers=10**6)
     assert compiled.workers == 2
     assert compiled(3.0) == [4.0, 6.0]
+
+
+@pytest.mark.parametrize("rewrite", ["simplify", lambda graph: None, None])
+def test_what_is_no_rewrite_is_refused(rewrite):
+    graph = dagexec.trace(lambda x: x + 1)(1.0)
+    with pytest.raises(TypeError, match="functions from Graph to Graph"):
+        dagexec.compile(graph, rewrites=[rewrite])
