@@ -29,6 +29,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import prod
 from operator import itemgetter
 from typing import Any
 
@@ -186,7 +187,7 @@ class Plan:
     @cached_property
     def has_python(self) -> bool:
         """Is there a plain Python callable among the tasks, of which nothing is known?"""
-        return self.origin is None or any(node.op.family == "python" for node in self.origin.nodes)
+        return self.origin is None or any(op.family == "python" for op in {n.op for n in self.origin.nodes})
 
     def key(self, task: int) -> Any:
         """What a user calls a task in options and reports: its label, else its number."""
@@ -250,41 +251,52 @@ def estimated_seconds(node: Node) -> float:
 def plan(graph: Graph, library: Library = NUMPY) -> Plan:
     """Work out the plan of a graph, to be run on arrays of a library."""
     nodes = graph.nodes
-    number_of = {node: number for number, node in enumerate(nodes)}
-    item_of: dict[int, tuple[int, int]] = {
-        number: (number_of[node.inputs[0]], node.params["index"])
-        for number, node in enumerate(nodes)
-        if node.op is ITEM
-    }
-    read: dict[int, set[int]] = {}  # which results of a node
-    for task, index in item_of.values():
-        read.setdefault(task, set()).add(index)
-    functions: list[Function | None] = [None] * len(nodes)
+    number_of: dict[Node, int] = {}
+    functions: list[Any] = [None] * len(nodes)
     sources: list[tuple[int, ...]] = [()] * len(nodes)
+    constants: dict[int, Any] = {}
+    item_of: dict[int, tuple[int, int]] = {}
+    picked: dict[int, tuple[int | None, ...]] = {}  # of tasks that read items: which ones
+    read_of: dict[int, set[int]] = {}  # of control ops: which results, since they may leave out the others
     made: dict[Op, Function] = {}  # of ops without parameters
-    for task, node in enumerate(nodes):
-        op, params = node.op, node.params
-        if op is INPUT or op is CONSTANT or op is ITEM:
-            continue
-        if op.family == "control":  # may leave out what leads to results that nobody reads
-            params = {**params, "read": tuple(sorted(read.get(task, ())))}
-        if params or op not in made:
-            made[op] = op.kernel(library.xp, **params)
-        function = made[op]
-        slots = tuple(map(number_of.__getitem__, node.inputs))
+    for task, node in enumerate(nodes):  # once: in a large graph each look at a node is a cache miss
+        number_of[node] = task
+        op, inputs = node.op, node.inputs
+        function = None if node.params else made.get(op)
+        if function is None:
+            if op is INPUT:
+                continue
+            if op is CONSTANT:
+                constants[task] = library.array(node.params["value"])
+                continue
+            if op is ITEM:
+                item_of[task] = source, index = number_of[inputs[0]], node.params["index"]
+                if source in read_of:
+                    read_of[source].add(index)
+                continue
+            if op.family == "control":
+                read_of[task] = set()
+            else:
+                function = op.kernel(library.xp, **node.params)
+            if function is not None and not node.params:
+                made[op] = function
+        slots: tuple[int, ...]
+        if len(inputs) == 2:  # faster than the general way
+            slots = number_of[inputs[0]], number_of[inputs[1]]
+        else:
+            slots = tuple(map(number_of.__getitem__, inputs))
         if item_of and not item_of.keys().isdisjoint(slots):
-            function = Picking(function, tuple([item_of.get(slot, (slot, None))[1] for slot in slots]))
+            picked[task] = tuple([item_of.get(slot, (slot, None))[1] for slot in slots])
             slots = tuple([item_of.get(slot, (slot, None))[0] for slot in slots])
         functions[task] = function
         sources[task] = slots
+    for task, read in read_of.items():
+        functions[task] = nodes[task].op.kernel(library.xp, **nodes[task].params, read=tuple(sorted(read)))
+    for task, items in picked.items():
+        functions[task] = Picking(functions[task], items)
+    given = tuple([number_of[node] for node in graph.inputs])
     outputs = [item_of.get(slot, (slot, None)) for slot in (number_of[node] for node in graph.outputs)]
-    constants = {
-        number: library.array(node.params["value"])
-        for number, node in enumerate(nodes)
-        if node.op is CONSTANT
-    }
-    inputs = tuple([number_of[node] for node in graph.inputs])
-    found = lay_out(functions, sources, outputs, constants=constants, inputs=inputs, origin=graph)
+    found = lay_out(functions, sources, outputs, constants=constants, inputs=given, origin=graph)
     known = library is NUMPY and not found.has_python
     return replace(found, is_of_kernels=True) if known else found
 
@@ -349,4 +361,7 @@ def _spec_of(value: Any) -> Spec | None:
 
 
 def _may_thread(node: Node) -> bool:
-    return node.op.family == "python" or (node.op.family == "linear" and operations(node) > BLAS_THREADS_FROM)
+    if node.op.family != "linear":
+        return node.op.family == "python"
+    calls = prod(node.spec.shape[:-2]) if node.op.name == "matmul" else 1  # of BLAS, for a stack
+    return operations(node) > BLAS_THREADS_FROM * calls

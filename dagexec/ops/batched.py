@@ -30,7 +30,9 @@ def in_line(xp: Any, batched: Flags, inputs: Sequence[Any], ndim: int | None = N
     if ndim is None:
         ndim = max(map(inner_ndim, inputs, batched))
     return [
-        xp.reshape(x, (x.shape[0], *(1,) * (ndim + 1 - x.ndim), *x.shape[1:])) if is_batched else x
+        xp.reshape(x, (x.shape[0], *(1,) * (ndim + 1 - x.ndim), *x.shape[1:]))
+        if is_batched and x.ndim <= ndim
+        else x
         for x, is_batched in zip(inputs, batched)
     ]
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dagexec.graph import Graph
 from dagexec.rewrite.assemble import assemble
 from dagexec.rewrite.batch_products import batch_products
-from dagexec.rewrite.bodies import rewrite_bodies
+from dagexec.rewrite.bodies import EVERYWHERE, rewrite_bodies
 from dagexec.rewrite.broadcasts import sink_broadcasts
 from dagexec.rewrite.drop_unread import drop_unread
 from dagexec.rewrite.factors import gather_factors
@@ -19,23 +19,12 @@ from dagexec.rewrite.safer import compute_safely
 from dagexec.rewrite.scalarize import scalarize
 from dagexec.rewrite.simplify import simplify, simplify_exactly
 from dagexec.rewrite.split import split
+from dagexec.rewrite.stack_branches import stack_branches
 from dagexec.rewrite.sum_products import sum_products
 from dagexec.rewrite.transpose_once import transpose_once
 
 # What `compile` does to a graph, in this order, unless it is told otherwise.
-REWRITES: tuple[Rewrite, ...] = (
-    drop_unread,
-    merge_common,
-    compute_safely,
-    simplify,
-    merge_common,
-    assemble,
-    sum_products,
-    batch_products,
-    transpose_once,
-    merge_common,
-    rewrite_bodies,
-)
+REWRITES: tuple[Rewrite, ...] = (*EVERYWHERE, rewrite_bodies)
 
 
 def rewritten(graph: Graph, rewrites: Sequence[Rewrite] = REWRITES) -> Graph:
@@ -54,5 +43,5 @@ __all__ = [
     "REWRITES", "Rewrite", "apply_identities", "assemble", "batch_products", "compute_safely",
     "drop_unread", "fold_constants", "fold_products", "gather_factors", "merge_common", "reduce_less",
     "rewrite_bodies", "rewritten", "scalarize", "simplify", "simplify_exactly", "sink_broadcasts",
-    "split", "sum_products", "transpose_once",
+    "split", "stack_branches", "sum_products", "transpose_once",
 ]  # fmt: skip

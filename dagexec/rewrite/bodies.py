@@ -15,12 +15,31 @@ from collections.abc import Mapping
 from typing import Any
 
 from dagexec.graph import Graph, Node
+from dagexec.rewrite.assemble import assemble
+from dagexec.rewrite.batch_products import batch_products
+from dagexec.rewrite.drop_unread import drop_unread
 from dagexec.rewrite.merge_common import merge_common
-from dagexec.rewrite.rebuilding import Rebuilding
+from dagexec.rewrite.rebuilding import Rebuilding, Rewrite
 from dagexec.rewrite.safer import compute_safely
 from dagexec.rewrite.simplify import simplify
+from dagexec.rewrite.stack_branches import stack_branches
+from dagexec.rewrite.sum_products import sum_products
+from dagexec.rewrite.transpose_once import transpose_once
 
-WITHIN = (merge_common, compute_safely, simplify, merge_common)
+# What is done to a graph and to those within it, in this order.
+EVERYWHERE: tuple[Rewrite, ...] = (
+    drop_unread,
+    merge_common,
+    compute_safely,
+    simplify,
+    merge_common,
+    assemble,
+    sum_products,
+    batch_products,
+    stack_branches,
+    transpose_once,
+    merge_common,
+)
 
 
 def rewrite_bodies(graph: Graph) -> Graph:
@@ -47,7 +66,7 @@ def _rewritten(value: Any, done: dict[Graph, Graph]) -> Any:
         return value
     if value not in done:
         body = value
-        for rewrite in WITHIN:
+        for rewrite in EVERYWHERE:
             body = rewrite(body)
         done[value] = rewrite_bodies(body)
     return done[value]

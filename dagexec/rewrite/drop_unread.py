@@ -12,13 +12,13 @@ callables are called all the same: they may be there for what they do.
 
 from __future__ import annotations
 
-from dagexec.graph import Graph, reachable
+from dagexec.graph import Graph
+from dagexec.rewrite.rebuilding import needed
 
 
 def drop_unread(graph: Graph) -> Graph:
     """The graph without the nodes that no result, and no plain callable, depends on."""
-    called = [node for node in graph.nodes if node.op.family == "python"]
-    kept = reachable(graph.nodes, [*graph.inputs, *graph.outputs, *called])
+    kept = needed(graph.nodes, [*graph.inputs, *graph.outputs])
     if len(kept) == len(graph.nodes):
         return graph
     return Graph(kept, graph.inputs, graph.outputs, graph.in_tree, graph.out_tree, graph.name)

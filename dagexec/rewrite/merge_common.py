@@ -16,7 +16,7 @@ lambda(x: float64[3]):
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -55,11 +55,16 @@ def _same(graph: Graph) -> dict[Node, Node]:
         inputs = node.inputs
         if same and not same.keys().isdisjoint(inputs):
             inputs = tuple([same.get(source, source) for source in inputs])
-        params = tuple([(key, _key(value)) for key, value in node.params.items()]) if node.params else ()
+        params = key_of(node.params) if node.params else ()
         other = first.setdefault((op, inputs, params), node)
         if other is not node and PHASES.index(other.phase) <= PHASES.index(node.phase):
             same[node] = other
     return same
+
+
+def key_of(params: Mapping[str, Any]) -> Hashable:
+    """Something hashable that is equal for equal parameters only."""
+    return tuple([(name, _key(value)) for name, value in params.items()])
 
 
 def _key(value: Any) -> Hashable:

@@ -60,6 +60,10 @@ def _arrange(graph: Graph, group_of: Mapping[Node, list[Node]], order: list[list
     for node in graph.nodes:
         if node in done:
             continue
+        if node not in group_of and done.issuperset(node.inputs):
+            done.add(node)
+            order.append([node])
+            continue
         path = [_Visit(node, group_of)]
         under_way = {*path[0].nodes}
         while path:

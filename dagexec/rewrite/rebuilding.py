@@ -20,11 +20,11 @@ lambda(x: float64[3]):
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from dagexec.array import Array, Trace, as_nodes, recording
-from dagexec.graph import Graph, Node, is_scalar_constant, reachable
+from dagexec.graph import CONSTANT, Graph, Node, is_scalar_constant
 
 Rewrite = Callable[[Graph], Graph]
 
@@ -44,16 +44,14 @@ class Rebuilding:
         self._trace.scalars = {
             (node.spec.dtype, node.params["value"].tobytes()): node
             for node in graph.nodes
-            if is_scalar_constant(node)
+            if node.op is CONSTANT and is_scalar_constant(node)
         }
 
     def keep(self, node: Node) -> None:
         """Let a node be as it is, reading what stands for its inputs now."""
         new = self.new
         inputs = tuple(map(new.__getitem__, node.inputs))
-        twin = node.grad_of
-        if twin is not None:
-            twin = new.get(twin, twin)
+        twin = None if node.grad_of is None else self.stands_for(node.grad_of)
         kept = node
         if inputs != node.inputs or twin is not node.grad_of:
             labels = node.scope, node.phase, node.name, twin, node.where
@@ -75,39 +73,55 @@ class Rebuilding:
         All that is recorded on the way is labelled like the node `like` of the old graph.
         """
         trace = self._trace
-        twin = self.new.get(like.grad_of, like.grad_of) if like.grad_of else None
+        twin = self.stands_for(like.grad_of) if like.grad_of else None
         trace.scope, trace.phase, trace.grad_of, trace.where = like.scope, like.phase, twin, like.where
         with recording(trace):
             return as_nodes(trace, [function(*map(Array, sources))])[0]
+
+    def stands_for(self, twin: Node) -> Node:
+        """What stands for the node whose gradient rule made another one."""
+        return self.new.get(twin, twin)
 
     def graph(self) -> Graph:
         """The new graph, with what its outputs need; the old one itself, if everything was kept."""
         old = self.old
         outputs = [self.new[node] for node in old.outputs]
         inputs = [self.new[node] for node in old.inputs]
-        nodes = arranged([*inputs, *self._trace.nodes])
-        given = set(inputs)
-        called = [node for node in self._trace.nodes if node.op.family == "python"]  # whoever reads them
-        kept = reachable(nodes, [*outputs, *called])
-        needed = [*inputs, *(node for node in kept if node not in given)]
-        if outputs == [*old.outputs] and set(needed) == set(old.nodes):
+        nodes = arranged([*inputs, *needed(self._trace.nodes, outputs)])
+        if outputs == [*old.outputs] and set(nodes) == set(old.nodes):
             return old
-        return Graph(needed, inputs, outputs, old.in_tree, old.out_tree, old.name)
+        return Graph(nodes, inputs, outputs, old.in_tree, old.out_tree, old.name)
+
+
+def needed(nodes: Sequence[Node], outputs: Iterable[Node]) -> list[Node]:
+    """The nodes that results depend on, or plain callables, whoever reads them; in the order given."""
+    waiting = [*outputs, *[node for node in nodes if node.op.family == "python"]]
+    found: set[Node] = set()
+    while waiting:
+        node = waiting.pop()
+        if node not in found:
+            found.add(node)
+            waiting += node.inputs
+    return [node for node in nodes if node in found]
 
 
 def arranged(nodes: Iterable[Node]) -> list[Node]:
     """Nodes in topological order: in the order given, but each after all that it reads; each once."""
-    done: dict[Node, None] = {}
+    order: list[Node] = []
+    done: set[Node] = set()
     for node in nodes:
         waiting = [node]
         while waiting:
-            length = len(waiting)
-            for source in waiting[-1].inputs:
-                if source not in done:
-                    waiting.append(source)
-            if len(waiting) == length:
-                done[waiting.pop()] = None
-    return list(done)
+            node = waiting[-1]
+            if node in done:
+                waiting.pop()
+            elif done.issuperset(node.inputs):
+                waiting.pop()
+                done.add(node)
+                order.append(node)
+            else:
+                waiting += [source for source in node.inputs if source not in done]
+    return order
 
 
 def read_counts(graph: Graph) -> Counter[Node]:

@@ -53,8 +53,10 @@ def split(shards: int, worth: float = WORTH) -> Rewrite:
 
     What is saved is that the shards run side by side, less the additional calls, sums and copies, by the
     estimates of the op table; it must be the share `worth` of the time of the graph. Raises ValueError for
-    less than two shards.
+    less than two shards, TypeError for what is no number of them.
     """
+    if not isinstance(shards, int):
+        raise TypeError(f"split takes a number of shards, a whole one of two or more, not {shards!r:.60}")
     if shards < 2:
         raise ValueError(f"nothing is split into {shards} shards; it must be two or more")
 

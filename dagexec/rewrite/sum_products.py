@@ -31,6 +31,7 @@ from dagexec import xp
 from dagexec.collector import collector_paused
 from dagexec.graph import Graph, Node
 from dagexec.plan import SECONDS_PER_BYTE, SECONDS_PER_CALL
+from dagexec.rewrite.additions import added, additions
 from dagexec.rewrite.joining import (
     Joining,
     Rows,
@@ -64,7 +65,7 @@ class _Sum:
 def sum_products(graph: Graph) -> Graph:
     """The graph with sums of small products, and sums of sums over rows, each made one."""
     readers = read_counts(graph)
-    sums = [_sorted_out(root, terms, readers) for root, terms in _additions(graph, readers)]
+    sums = [_sorted_out(root, terms, readers) for root, terms in additions(graph, readers)]
     _add_single_rows(sums)
     sums = _worthwhile(sums)
     if not sums:
@@ -82,28 +83,6 @@ def sum_products(graph: Graph) -> Graph:
 
 
 # --- what is there --------------------------------------------------------------------------------------
-def _additions(graph: Graph, readers: Mapping[Node, int]) -> Iterator[tuple[Node, list[Node]]]:
-    """The trees of additions, each with its root and its terms in their order."""
-    inner: set[Node] = set()
-    for root in reversed(graph.nodes):
-        if root in inner or not _is_addition(root):
-            continue
-        terms: list[Node] = []
-        waiting = [*reversed(root.inputs)]
-        while waiting:
-            node = waiting.pop()
-            if readers[node] == 1 and node.spec == root.spec and _is_addition(node):
-                inner.add(node)
-                waiting += reversed(node.inputs)
-            else:
-                terms.append(node)
-        yield root, terms
-
-
-def _is_addition(node: Node) -> bool:
-    return node.op.name == "add" and node.inputs[0].spec == node.inputs[1].spec
-
-
 def _sorted_out(root: Node, terms: Sequence[Node], readers: Mapping[Node, int]) -> _Sum:
     products, sums, others = [], [], []
     for node in terms:
@@ -185,7 +164,8 @@ def _seconds_saved(group: Sequence[_Term], joined: set[Rows]) -> float:
         return 0.0
     # Each term but one has cost two calls: its own, which wrote a result, and an addition of two.
     saved: float = 2 * SECONDS_PER_CALL + 4 * group[0].node.spec.nbytes * SECONDS_PER_BYTE
-    if any(stays_alone(term.node, saved) for term in group):
+    heights = {term.right.count: term.node for term in group}  # what is as tall takes as long
+    if any(stays_alone(node, saved) for node in heights.values()):
         return 0.0
     saved *= len(group) - 1
     rights = [term.right for term in group]
@@ -245,7 +225,7 @@ def _rebuilt(total: _Sum, rebuilding: Rebuilding, joining: Joining) -> Node:
             parts.append(rebuilding.make(total.root, lambda a, b: xp.matrix_transpose(a) @ b, left, rights))
         else:
             parts.append(rebuilding.make(total.root, partial(_summed, group), rights))
-    return parts[0] if len(parts) == 1 else rebuilding.make(total.root, _added, *parts)
+    return parts[0] if len(parts) == 1 else rebuilding.make(total.root, added, *parts)
 
 
 def _summed(group: Sequence[_Term], rows: Any) -> Any:
@@ -255,11 +235,3 @@ def _summed(group: Sequence[_Term], rows: Any) -> Any:
     if len(counts) == 1 and counts != {1}:
         rows = xp.sum(xp.reshape(rows, (len(group), -1, width)), axis=0)
     return xp.reshape(xp.sum(rows, axis=0), group[0].node.spec.shape)
-
-
-def _added(*parts: Any) -> Any:
-    """The sum as a balanced tree, neighbours first."""
-    while len(parts) > 1:
-        pairs = [left + right for left, right in zip(parts[::2], parts[1::2])]
-        parts = (*pairs, *parts[len(pairs) * 2 :])
-    return parts[0]

@@ -182,6 +182,9 @@ def test_what_saves_nothing_is_left_alone():
 def test_less_than_two_shards_are_refused():
     with pytest.raises(ValueError, match="1 shards; it must be two or more"):
         split(1)
+    for nonsense in ("2", 2.0, None):
+        with pytest.raises(TypeError, match="a number of shards, a whole one of two or more, not"):
+            split(nonsense)
 
 
 def test_a_rule_has_as_many_axes_as_the_result():
