@@ -1,48 +1,75 @@
-"""Where blocks lie: never two at one place at one time."""
+"""Where blocks lie: never two at one place at one time, and on little more than is needed at once."""
 
+from itertools import pairwise
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dagexec.memory import ALIGNMENT, Block, laid_out
+from dagexec import memory
+from dagexec.memory import ALIGNMENT, Piece, laid_out, most_at_once
+
+WAYS = [laid_out, memory._by_size, memory._by_time]
 
 
 @st.composite
-def lifetimes(draw):
-    """Blocks in the order of their first use, some of which may follow one of the same size at its place."""
-    firsts = sorted(draw(st.lists(st.integers(0, 20), max_size=20)))
-    blocks = []
-    for first in firsts:
-        last = first + draw(st.integers(0, 8))
-        donors = [number for number, block in enumerate(blocks) if block.first < first == block.last]
-        donor = draw(st.sampled_from([None, *donors]))
-        nbytes = draw(st.integers(0, 300)) if donor is None else blocks[donor].nbytes
-        blocks.append(Block(first, last, nbytes, donor))
-    return blocks
+def blocks(draw, most_pieces=4):
+    """Blocks of pieces side by side, each with a lifetime of its own."""
+    found = []
+    for _ in range(draw(st.integers(0, 15))):
+        cuts = sorted(draw(st.sets(st.integers(0, 400), max_size=most_pieces + 1)))
+        pieces = []
+        for start, stop in pairwise(cuts):
+            first = draw(st.integers(0, 20))
+            pieces.append(Piece(start, stop, first, first + draw(st.integers(0, 8))))
+        found.append(pieces)
+    return found
 
 
-@given(lifetimes())
-def test_blocks_that_live_at_the_same_time_do_not_overlap(blocks):
-    offsets, total = laid_out(blocks)
-    for one, (block, low) in enumerate(zip(blocks, offsets)):
-        assert low % ALIGNMENT == 0
-        assert 0 <= low <= low + block.nbytes <= total
-        for other, high in zip(blocks[:one], offsets):
-            apart = low + max(block.nbytes, 1) <= high or high + max(other.nbytes, 1) <= low
-            handed_over = other.last == block.first and low == high and other.nbytes == block.nbytes
-            assert apart or other.last < block.first or handed_over
+@pytest.mark.parametrize("way", WAYS)
+@given(blocks())
+def test_pieces_that_live_at_the_same_time_do_not_overlap(way, drawn):
+    offsets, total = way(drawn)
+    assert all(offset >= 0 and offset % ALIGNMENT == 0 for offset in offsets)
+    placed = [(number, offset, p) for number, offset in enumerate(offsets) for p in drawn[number]]
+    for number, offset, piece in placed:
+        assert offset + piece.stop <= total
+        for other, there, one in placed[: placed.index((number, offset, piece))]:
+            if other != number and one.first <= piece.last and piece.first <= one.last:
+                assert offset + piece.stop <= there + one.start or there + one.stop <= offset + piece.start
 
 
-@given(lifetimes())
-def test_no_more_is_taken_than_all_of_them_side_by_side(blocks):
-    _, total = laid_out(blocks)
-    assert total <= sum(max(1, -(-block.nbytes // ALIGNMENT)) * ALIGNMENT for block in blocks)
+@given(blocks())
+def test_what_is_taken_is_at_least_what_lives_at_once_and_at_most_all_side_by_side(drawn):
+    _, total = laid_out(drawn)
+    sizes = [max([piece.stop for piece in block], default=0) for block in drawn]
+    assert most_at_once(drawn) <= total <= sum(max(1, -(-size // ALIGNMENT)) * ALIGNMENT for size in sizes)
+    assert most_at_once(drawn) == max(
+        sum(p.stop - p.start for block in drawn for p in block if p.first <= time <= p.last)
+        for time in range(30)
+    )
 
 
-def test_a_dead_blocks_place_is_taken_again():
-    chain = [Block(time, time + 1, 1000) for time in range(100)]
-    assert laid_out(chain)[1] == 2 * 1024
+@given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 8)), min_size=1, max_size=15))
+def test_blocks_of_one_size_take_no_more_than_lives_at_once(lifetimes):
+    drawn = [[Piece(0, ALIGNMENT, first, first + more)] for first, more in lifetimes]
+    assert laid_out(drawn)[1] == most_at_once(drawn)
+
+
+def test_what_is_read_piece_by_piece_makes_room_for_what_is_written_so():
+    steps = range(10)
+    read = [Piece(100 * ALIGNMENT * t, 100 * ALIGNMENT * (t + 1), 0, 2 * t) for t in steps]
+    written = [piece._replace(first=2 * t + 1, last=50) for t, piece in zip(steps, read)]
+    assert laid_out([read, written])[1] == most_at_once([read, written])
+
+
+def test_very_many_pieces_are_laid_out_in_the_order_of_time(monkeypatch):
+    drawn = [[Piece(0, 64, 0, 1)], [Piece(0, 64, 0, 9)], [Piece(0, 128, 2, 3)]]
+    assert laid_out(drawn)[1] == 192
+    monkeypatch.setattr(memory, "MOST_BY_SIZE", 2)
+    assert laid_out(drawn)[1] == 256
 
 
 def test_gaps_side_by_side_become_one():
-    offsets, total = laid_out([Block(0, 1, 64), Block(0, 1, 64), Block(0, 9, 64), Block(2, 3, 128)])
-    assert (offsets, total) == ([0, 64, 128, 0], 192)
+    drawn = [[Piece(0, 64, 0, 1)], [Piece(0, 64, 0, 1)], [Piece(0, 64, 0, 9)], [Piece(0, 128, 2, 3)]]
+    assert memory._by_time(drawn) == ([0, 64, 128, 0], 192)

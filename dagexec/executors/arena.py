@@ -59,7 +59,7 @@ class Memory:
     def __init__(self, file: int, size: int) -> None:
         self.map = mmap.mmap(file, size)
         self.size = size
-        self._start = _address(self.view((0, (1,), (1,), "B", True)))
+        self._start = address(self.view((0, (1,), (1,), "B", True)))
 
     def view(self, placed: Placed) -> Array:
         """The array that lies there."""
@@ -81,7 +81,7 @@ class Memory:
             if array.nbytes:
                 low, high = extent(array)
                 if self._start <= low < self._start + self.size:
-                    offsets[number] = _address(array) - self._start
+                    offsets[number] = address(array) - self._start
                 else:
                     fresh.append((low, high, number))
         if fresh:
@@ -113,7 +113,7 @@ class Memory:
                 shift = allocate(region.size) - region.low
             for number in region.members:
                 array = arrays[number]
-                offsets[number] = shift + _address(array)
+                offsets[number] = shift + address(array)
                 copy = np.ndarray(array.shape, array.dtype, self.map, offsets[number], array.strides)
                 _fill(copy, array)
 
@@ -232,9 +232,9 @@ def private(array: Array) -> Array:
     """A copy in this process's own memory, with the same strides and flags."""
     copy: Array = np.empty_like(array)
     if copy.strides != array.strides:
-        low, high = extent(array) if array.size else (_address(array), _address(array))
+        low, high = extent(array) if array.size else (address(array), address(array))
         room = np.empty(high - low, np.uint8)
-        copy = np.ndarray(array.shape, array.dtype, room, _address(array) - low, array.strides)
+        copy = np.ndarray(array.shape, array.dtype, room, address(array) - low, array.strides)
     _fill(copy, array)
     copy.flags.writeable = array.flags.writeable
     return copy
@@ -242,7 +242,7 @@ def private(array: Array) -> Array:
 
 def extent(array: Array) -> tuple[int, int]:
     """The address of the lowest byte of an array that has elements, and that after the highest."""
-    low = _address(array)
+    low = address(array)
     if array.flags.c_contiguous:
         return low, low + array.nbytes
     high = low + array.itemsize
@@ -254,9 +254,10 @@ def extent(array: Array) -> tuple[int, int]:
     return low, high
 
 
-def _address(array: Array) -> int:
-    address: int = array.__array_interface__["data"][0]
-    return address
+def address(array: Array) -> int:
+    """Where the first element of an array lies."""
+    where: int = array.__array_interface__["data"][0]
+    return where
 
 
 def _letter(dtype: np.dtype[Any]) -> Any:

@@ -40,6 +40,11 @@ class _Token:
 _TOKEN: ContextVar[_Token | None] = ContextVar("dagexec_token", default=None)
 
 
+def can_be_cancelled() -> bool:
+    """Does what runs here belong to a handle?"""
+    return _TOKEN.get() is not None
+
+
 class Stoppable:
     """A block whose value is a list for what stops a run; a cancellation in the meantime is added to it."""
 

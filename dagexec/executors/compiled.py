@@ -8,10 +8,10 @@ from threading import Lock
 from typing import Any, Unpack
 
 import numpy as np
-import optree
 
 from dagexec.events import Events
 from dagexec.executors.arena import private
+from dagexec.executors.arguments import FLOATS, KIND, alike
 from dagexec.executors.failures import TasksFailed
 from dagexec.executors.runner import Options, Runner
 from dagexec.graph import Graph, Node, Spec
@@ -25,7 +25,7 @@ from dagexec.rewrite import REWRITES, Rewrite
 SHARING = ("structure", "shape", "index", "control")
 # Families whose results lie in memory of their own.
 NEW = ("elementwise", "linear", "reduction")
-FLOATS = {float, np.float64}
+MISSED = object()  # stands for a result that is still to be computed
 
 
 class Compiled:
@@ -62,14 +62,13 @@ class Compiled:
         self._making = Lock()
         self._executor = executor
         self._events = events
+        self._kinds = [(np.ndarray, node.spec.dtype, node.spec.shape) for node in graph.inputs]
         outputs = self._rewritten.outputs
         self._are_new = (
             executor != "processes"  # whose results may be read-only
             and len(set(outputs)) == len(outputs)
             and all(node.op.family in NEW for node in outputs)
         )
-        self._specs = [node.spec for node in graph.inputs]
-        self._all_floats = all(spec.dtype.char == "d" and not spec.shape for spec in self._specs)
 
     def __call__(self, *args: Any) -> Any:
         """Run the graph on arguments of the structure, shapes and dtypes that it was traced with.
@@ -77,12 +76,26 @@ class Compiled:
         Raises TypeError or ValueError where they differ, or are arrays of several libraries. An error in a
         node stops the run; it keeps its type and has a note that names the node.
         """
-        arguments = self._leaves(args)
-        library = NUMPY
-        if not self._takes(arguments):
-            library = library_of(arguments)
-            arguments = [_checked(leaf, node, library) for leaf, node in zip(arguments, self.graph.inputs)]
-        runner = self._runner if library is NUMPY else self._runner_for(library)
+        leaves = self._leaves(args)
+        result = self.at_once(leaves)
+        return self._run(leaves) if result is MISSED else result
+
+    def at_once(self, leaves: list[Any]) -> Any:
+        """The result for arguments taken apart, if a program takes them as they are, else MISSED."""
+        results = self._runner.at_once(leaves) if self._events is False else None
+        if results is None:
+            return MISSED
+        if not self._are_new:
+            results = _own(results, leaves)
+        return self.graph.out_tree.unflatten(results)
+
+    def _run(self, leaves: list[Any]) -> Any:
+        """Run on arguments that are still to be checked, and perhaps to be converted."""
+        library, arguments = NUMPY, leaves
+        if not alike(KIND, leaves, self._kinds):
+            library = library_of(leaves)
+            arguments = [_checked(leaf, node, library) for leaf, node in zip(leaves, self.graph.inputs)]
+        runner = self._runner_for(library)
         log = None if self._events is False else self._log(runner.plan.graph)
         try:
             results = runner.run(arguments, log)
@@ -91,19 +104,10 @@ class Compiled:
             elif not self._are_new:
                 results = _own(results, arguments)
         except TasksFailed as failed:
-            failed.results = optree.tree_unflatten(self.graph.out_tree, failed.results)
+            failed.results = self.graph.out_tree.unflatten(failed.results)
             raise
-        result = optree.tree_unflatten(self.graph.out_tree, results)
+        result = self.graph.out_tree.unflatten(results)
         return result if log is None else (result, log)
-
-    def _takes(self, leaves: list[Any]) -> bool:
-        """Are these numbers or NumPy's arrays as the graph takes them, with nothing to convert?"""
-        if self._all_floats and FLOATS.issuperset(map(type, leaves)):
-            return True
-        for leaf, spec in zip(leaves, self._specs):
-            if leaf.__class__ is not np.ndarray or leaf.dtype != spec.dtype or leaf.shape != spec.shape:
-                return False
-        return True
 
     def _runner_for(self, library: Library) -> Runner:
         if library not in self._runners:

@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 
-from dagexec.executors.scalars import DTYPES, Ints, Kind, Scalars
+from dagexec.executors.scalars import DTYPES, Accepts, Ints, Kind, Scalars
 from dagexec.executors.taking import Taking
 
 Vector = np.ndarray[Any, Any]
@@ -91,6 +91,7 @@ class Levels:
     """The program of a graph of scalars, by groups. Called by one thread at a time."""
 
     def __init__(self, scalars: Scalars, groups: Sequence[Group]) -> None:
+        self.fits = Accepts(scalars.plan)
         self._scalars = scalars
         self._groups = groups
         self._place = np.zeros(len(scalars.kind), np.int64)  # of each id, in the pool of its dtype
@@ -157,10 +158,6 @@ class Levels:
         gathered = self._room[row][code][: len(places)]
         self._calls.append((pool.take, (places, None, gathered, "clip")))  # the mode that needs no copy
         return gathered
-
-    def fits(self, arguments: Sequence[Any]) -> bool:
-        """Does it run on these arguments? On all that fit the graph."""
-        return True
 
     def __call__(self, arguments: Sequence[Any], stop: Sequence[BaseException]) -> list[Any]:
         """The results, in the plan's order, unless `stop` comes to hold an exception."""

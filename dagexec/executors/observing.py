@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from dagexec.collector import collector_paused
+from dagexec.executors.arena import address
 from dagexec.plan import Picking, Plan
 from dagexec.steps import Step, compute
 
@@ -17,19 +18,30 @@ Key = tuple[int, int | None]  # a slot, and the item of its value that is meant 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """How a value lay in memory. `owner` is what it is a view of; itself, if it has memory of its own."""
+    """How a value lay in memory. `owner` is what it is a view of; itself, if it has memory of its own.
+
+    `offset` tells how many bytes after the beginning of its owner's memory its first element lay.
+    """
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     strides: tuple[int, ...]
     owner: Key
     is_scalar: bool = False  # one of NumPy's numbers, not an array without axes
+    offset: int = 0
 
     @property
     def nbytes(self) -> int:
-        """The bytes from the first element to the end of the last one."""
-        reach = sum([(length - 1) * stride for length, stride in zip(self.shape, self.strides)])
-        return 0 if 0 in self.shape else reach + self.dtype.itemsize
+        """The bytes from its lowest to after its highest, 0 if it has no elements."""
+        low, high = self.extent
+        return 0 if 0 in self.shape else high - low
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """Its lowest byte, from the beginning of the owner's memory, and that after the highest."""
+        reach = [(length - 1) * stride for length, stride in zip(self.shape, self.strides)]
+        low = self.offset + sum([one for one in reach if one < 0])
+        return low, self.offset + sum([one for one in reach if one > 0]) + self.dtype.itemsize
 
     @property
     def is_plain(self) -> bool:
@@ -74,15 +86,17 @@ def _note(seen: dict[Key, Seen], key: Key, value: Any, sources: Mapping[Key, Any
     """Note a value that was computed from `sources`; False if it is no array."""
     if not isinstance(value, np.ndarray | np.generic):
         return False
-    owner = key
+    owner, offset = key, 0
     for source, read in sources.items():
         # NumPy broadcasts a number as an array of its own.
         broadcast = isinstance(read, np.generic) and not value.flags.writeable and 0 in value.strides
         if source in seen and (broadcast or np.may_share_memory(value, read)):
             owner = seen[source].owner
+            if isinstance(value, np.ndarray) and isinstance(read, np.ndarray):
+                offset = seen[source].offset + address(value) - address(read)
             break
     is_scalar = isinstance(value, np.generic)
-    seen[key] = Seen(value.shape, value.dtype, value.strides, owner, is_scalar)
+    seen[key] = Seen(value.shape, value.dtype, value.strides, owner, is_scalar, offset)
     return owner != key or all(stride >= 0 for stride in value.strides)
 
 

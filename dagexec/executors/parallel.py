@@ -10,24 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from sys import maxsize
 from threading import Lock
 from typing import Any
 
 from dagexec.events import Events
 from dagexec.executors.calls import UnforeseenError, calls_of
 from dagexec.executors.observing import Key, Seen, observed
-from dagexec.executors.parts import InPlace
 from dagexec.executors.program import Program, call_all
 from dagexec.executors.serial import OBSERVED, unless_stopped
 from dagexec.executors.threads import Threads
 from dagexec.lanes import lanes_of, legs_of, writers_of
-from dagexec.memory import Block, laid_out
 from dagexec.plan import Plan, lay_out
 from dagexec.steps import all_steps
 
 TOO_SHORT = 20e-6  # seconds: what gains nothing beside others, since they take turns at the interpreter
-FOREVER = maxsize  # when a block is read for the last time that keeps its place
 
 
 class Parallel:
@@ -123,38 +119,9 @@ class ParallelProgram(Program):
         self._stop = stop
         self._threads(self._legs.values(), None, stop)
 
-    def _laid_out(self, blocks: Mapping[Key, Block], found: InPlace) -> tuple[dict[Key, int], int]:
-        self._through = {view.results[0][0] for view in found.views}
-        self._through |= {part.whole[0] for part in found.parts.values()}
-        users: dict[Key, set[int]] = {key: set() for key in blocks}
-        for call in found.calls:
-            for key in call.keys:
-                whole = found.root(found.seen[key].owner).whole
-                if whole in users:
-                    users[whole].add(self._lanes[call.task])
-        homes: dict[int | None, list[Key]] = {}  # by lane; None for what several lanes use
-        for key, lanes in users.items():
-            homes.setdefault(min(lanes) if len(lanes) == 1 else None, []).append(key)
-        everything = list(blocks)
-        places: dict[Key, int] = {}
-        nbytes = 0
-        for lane, keys in homes.items():
-            number = {key: position for position, key in enumerate(keys)}
-            local = []
-            for key in keys:
-                block = blocks[key]
-                heir = None if block.heir_of is None else number.get(everything[block.heir_of])
-                local.append(replace(block, heir_of=heir) if lane is not None else _kept(block))
-            offsets, size = laid_out(local)
-            places |= {key: nbytes + offset for key, offset in zip(keys, offsets)}
-            nbytes += size
-        return places, nbytes
+    def _lane_of(self, task: int) -> int:
+        return self._lanes[task]
 
     def close(self) -> None:
         """Let the threads go."""
         self._threads.close()
-
-
-def _kept(block: Block) -> Block:
-    """A block that nothing else may take the place of."""
-    return Block(0, FOREVER, block.nbytes)

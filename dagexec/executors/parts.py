@@ -118,7 +118,9 @@ def _copy(task: int, places: Sequence[_Place], whole: Key, found: InPlace) -> No
     keys = [(task, number) for number in range(len(places))]
     for key, place in zip(keys, places):
         operand = place.operand
-        found.seen[key] = Seen(operand.shape, found.seen[whole].dtype, place.strides, whole)
+        found.seen[key] = Seen(
+            operand.shape, found.seen[whole].dtype, place.strides, whole, offset=place.offset
+        )
         found.calls.append(Call(task, np.copyto, (Operand(key, found.seen[key]), operand)))
     indices = [place.index for place in places]
     found.views.append(View(lambda array: [array[index] for index in indices], [whole], keys))

@@ -21,7 +21,7 @@ there already:
 [array([8.3890561, 8.3890561, 8.3890561])]
 
 Only arguments, views of them, and results lie elsewhere in each run; the calls that read or write them are
-told before. Arguments must lie in memory as those that were observed (`fits`), so that the program computes
+told before. Small arguments of which views are read are copied to the arena instead. Arguments must lie in memory as those that were observed (`fits`), so that the program computes
 what the plan does, bit for bit.
 """
 
@@ -29,23 +29,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain
-from operator import length_hint
+from itertools import starmap
+from operator import itemgetter, length_hint
 from typing import Any
 
 import numpy as np
 
 from dagexec.collector import collector_paused
-from dagexec.executors.arena import private
+from dagexec.executors.arena import address, private
+from dagexec.executors.arguments import LAYOUT, alike
 from dagexec.executors.calls import Call, Operand, UnforeseenError, View, calls_of
+from dagexec.executors.lifetimes import places_of
 from dagexec.executors.observing import Key, Seen, sources_of
-from dagexec.executors.parts import InPlace, in_place
-from dagexec.memory import ALIGNMENT, Block, laid_out
+from dagexec.executors.parts import in_place
+from dagexec.memory import ALIGNMENT
 from dagexec.plan import Plan
 
 Bound = tuple[Callable[..., Any], Sequence[Any]]  # a function and its arguments
 
 LARGE = 4096  # bytes of an argument or result that is not held on to between runs
+BYTES_PER_VIEW = 4096  # are copied in less time than a view takes to be made
 
 
 @collector_paused()
@@ -71,35 +74,6 @@ def _fresh_results(plan: Plan, seen: Mapping[Key, Seen], calls: Sequence[Call]) 
     ]  # fmt: skip
 
 
-def _blocks(plan: Plan, found: InPlace, elsewhere: set[Key]) -> dict[Key, Block]:
-    """The memory that the calls need for what does not lie elsewhere, in the order in which it is written."""
-    seen, calls = found.seen, found.calls
-    keys = [call.keys for call in calls]
-    owners = {key: found.root(seen[key].owner).whole for key in {*chain(*keys), *plan.outputs}}
-    first: dict[Key, int] = {}
-    last: dict[Key, int] = {}
-    for position, used in enumerate(keys):
-        for key in used:
-            owner = owners[key]
-            if owner not in first:
-                first[owner] = position
-            last[owner] = position
-    last |= {owners[key]: len(calls) for key in plan.outputs}
-    written = [key for key in first if key not in elsewhere]
-    number = {key: position for position, key in enumerate(written)}
-    blocks = {}
-    for key in written:
-        time = first[key]
-        heirs = [
-            number[source]
-            for source in (keys[time] if calls[time].may_overwrite and key in keys[time] else ())
-            if source in number and source != key and last[source] == time
-            and (seen[source].strides, seen[source].nbytes) == (seen[key].strides, seen[key].nbytes)
-        ]  # fmt: skip
-        blocks[key] = Block(time, last[key], seen[key].nbytes, heirs[0] if heirs else None)
-    return blocks
-
-
 def _aligned(nbytes: int) -> np.ndarray[Any, Any]:
     room = np.empty(nbytes + ALIGNMENT, np.uint8)
     start = -room.ctypes.data % ALIGNMENT
@@ -119,6 +93,12 @@ def call_all(plan: Plan, calls: Sequence[Bound], tasks: Sequence[int], stop: Seq
         raise
 
 
+def _copied_arguments(inputs: Sequence[Key], seen: Mapping[Key, Seen], views: Sequence[View]) -> list[Key]:
+    """The arguments that are copied in less time than it takes to make the views that are read of them."""
+    count = Counter([seen[view.results[0]].owner for view in views])
+    return [key for key in inputs if seen[key].is_plain and seen[key].nbytes < BYTES_PER_VIEW * count[key]]
+
+
 # --- the program ----------------------------------------------------------------------------------------
 class Program:
     """A plan's calls, bound. Called with arguments it gives the results; by one thread at a time."""
@@ -127,8 +107,9 @@ class Program:
         self, plan: Plan, seen: Mapping[Key, Seen], calls: Sequence[Call], views: Sequence[View]
     ) -> None:
         self._plan = plan
-        self._strides = [seen[slot, None].strides for slot in plan.inputs]
         inputs = [(slot, None) for slot in plan.inputs]
+        given = [seen[key] for key in inputs]
+        self._layouts = [(np.ndarray, entry.dtype, entry.shape, entry.strides) for entry in given]
         fresh = _fresh_results(plan, seen, calls)
         self._fresh = [(seen[key].shape, seen[key].dtype) for key in fresh]
         self._number = {key: number for number, key in enumerate([*inputs, *fresh])}  # of what moves
@@ -137,7 +118,12 @@ class Program:
         found = in_place(seen, calls, views, elsewhere, plan.outputs)
         seen, calls, views = found.seen, found.calls, found.views
         self._tasks = [call.task for call in calls]
-        self._places, self.nbytes = self._laid_out(_blocks(plan, found, elsewhere), found)
+        copied = _copied_arguments(inputs, seen, views)
+        self._through = {view.results[0][0] for view in views} | {
+            part.whole[0] for part in found.parts.values()
+        }
+        places = places_of(found, copied, plan.outputs, elsewhere - {*copied}, self._lane_of)
+        self._places, self.nbytes, self._at_once = places.offsets, places.nbytes, places.at_once
         for key in found.parts:
             root = found.root(key)
             self._places[key] = self._places[root.whole] + root.offset
@@ -146,25 +132,19 @@ class Program:
         for key, offset in self._places.items():
             entry = seen[key]
             self._arrays[key] = np.ndarray(entry.shape, entry.dtype, arena, offset, entry.strides)
+        self._copies = [(self._arrays[key], self._number[key]) for key in copied]
         self._views: list[tuple[Callable[..., Any], int, bool]] = []
         for view in views:
             self._add_view(view, seen)
-        self._targets: list[list[tuple[list[Any], int]]] = [[] for _ in self._number]
+        self._moving: list[tuple[list[Any], int, int]] = []  # calls, which argument, which of what moves
         self._calls = [(call.function, self._bound(call.arguments)) for call in calls]
-        self._large = [
-            target
-            for key, number in self._number.items()
-            if seen[key].nbytes > LARGE
-            for target in self._targets[number]
-        ]
-        self._given = [(key, self._number.get(key)) for key in plan.outputs]
-        self._scalars = {key for key in plan.outputs if seen[key].is_scalar}
-        self._copied = {key for key in plan.outputs if seen[key].owner in self._places}
+        large = {number for key, number in self._number.items() if seen[key].nbytes > LARGE}
+        self._large = [(call, position) for call, position, number in self._moving if number in large]
+        self._takers = [self._taker(key, seen[key]) for key in plan.outputs]
 
-    def _laid_out(self, blocks: Mapping[Key, Block], found: InPlace) -> tuple[dict[Key, int], int]:
-        """Where each block lies, and the bytes of all."""
-        offsets, nbytes = laid_out(list(blocks.values()))
-        return dict(zip(blocks, offsets)), nbytes
+    def _lane_of(self, task: int) -> int:
+        """Which lane of tasks that run one after another a task belongs to."""
+        return 0
 
     def _add_view(self, view: View, seen: Mapping[Key, Seen]) -> None:
         """Make a view of what stays in its place; note one of what moves, to be made in each run."""
@@ -172,7 +152,7 @@ class Program:
             value = view.function(*[self._arrays[source] for source in view.sources])
             for key in view.results:
                 part = value if key[1] is None else value[key[1]]
-                if part.strides != seen[key].strides:
+                if part.strides != seen[key].strides or not self._is_there(part, seen[key]):
                     raise UnforeseenError
                 self._arrays[key] = part
             return
@@ -182,6 +162,12 @@ class Program:
         self._views.append((view.function, self._number[view.sources[0]], several))
         for key in view.results:
             self._number[key] = len(self._number)
+
+    def _is_there(self, array: np.ndarray[Any, Any], entry: Seen) -> bool:
+        """Does a view lie where it was seen in its owner's memory?"""
+        if entry.owner not in self._places or not entry.nbytes:
+            return True
+        return address(array) - address(self._arrays[entry.owner]) == entry.offset
 
     def _bound(self, arguments: tuple[Any, ...]) -> Sequence[Any]:
         """Arguments with arrays in the place of Operands; what moves is put there before each run."""
@@ -194,48 +180,53 @@ class Program:
                 if argument.key in self._arrays:
                     bound[position] = self._arrays[argument.key]
                 else:
-                    self._targets[self._number[argument.key]].append((bound, position))
+                    self._moving.append((bound, position, self._number[argument.key]))
                     moves = True
         return bound if moves else tuple(bound)
 
-    def fits(self, arguments: Sequence[np.ndarray[Any, Any]]) -> bool:
-        """Do the arguments lie in memory like those that were observed?"""
-        return [argument.strides for argument in arguments] == self._strides
+    def fits(self, arguments: Sequence[Any]) -> bool:
+        """Are the arguments arrays like those that were observed, which lie in memory as these did?"""
+        return alike(LAYOUT, arguments, self._layouts)
 
     def __call__(self, arguments: Sequence[Any], stop: list[BaseException]) -> list[Any]:
         """The results, in the plan's order, unless `stop` comes to hold an exception."""
-        bound = [*arguments, *[np.empty(shape, dtype) for shape, dtype in self._fresh]]
+        bound = [*arguments, *starmap(np.empty, self._fresh)]
+        for place, number in self._copies:
+            place[...] = bound[number]
         for view, source, several in self._views:
             if several:
                 bound += view(bound[source])
             else:
                 bound.append(view(bound[source]))
-        for value, targets in zip(bound, self._targets):
-            for call, position in targets:
-                call[position] = value
+        for call, position, number in self._moving:
+            call[position] = bound[number]
         try:
             self._compute(stop)
         finally:
             for call, position in self._large:
                 call[position] = None
-        return [self._result(key) if number is None else bound[number] for key, number in self._given]
+        return [taker(bound) for taker in self._takers]
 
     def _compute(self, stop: list[BaseException]) -> None:
         call_all(self._plan, self._calls, self._tasks, stop)
 
-    def _result(self, key: Key) -> Any:
+    def _taker(self, key: Key, entry: Seen) -> Callable[[Sequence[Any]], Any]:
+        """What takes a result from what moves, or from where it lies."""
+        if key in self._number:
+            return itemgetter(self._number[key])
         array = self._arrays[key]
-        if key in self._scalars:
-            return array[()]
-        if key not in self._copied:
-            return array
-        return private(array) if array.flags.writeable else array.copy()
+        if entry.is_scalar:
+            return lambda _: array[()]
+        if entry.owner[0] in self._plan.constants:
+            return lambda _: array
+        return lambda _: private(array) if array.flags.writeable else array.copy()
 
     @property
     def summary(self) -> str:
-        """How many calls on how much memory, in words."""
+        """How many calls on how much memory, and how much of it is needed at one time, in words."""
         return (
-            f"a flat program of {len(self._calls)} calls, on {self.nbytes:,} bytes for all values in between"
+            f"a flat program of {len(self._calls)} calls, "
+            f"on {self.nbytes:,} bytes for all values in between ({self._at_once:,} at once)"
         )
 
     def __str__(self) -> str:

@@ -21,7 +21,7 @@ from dagexec.coarsen import coarsen
 from dagexec.events import Events
 from dagexec.executors.adaptive import Adaptive
 from dagexec.executors.blas import BlasThreads, blas_threads
-from dagexec.executors.cancelling import Stoppable
+from dagexec.executors.cancelling import Stoppable, can_be_cancelled
 from dagexec.executors.choose import Choice, choose
 from dagexec.executors.failures import going_on, limited, retrying, tasks_failed
 from dagexec.executors.measured import Measured
@@ -118,6 +118,8 @@ class Runner:
         self._execute = self._executor(coarse, most, options.get("start_method"))
         self._by_program = self._execute.by_program if isinstance(self._execute, Serial) else None
         self._blas_threads = self._choice.blas_threads if plan.threaded_blas else None
+        has_more_to_do = self._goes_on or self._progress or self._blas_threads is not None
+        self._at_once = None if has_more_to_do else self._by_program
 
     def _executor(self, coarse: Plan, most: float, start_method: str | None) -> Any:
         """What has been chosen; `coarse` is the plan for threads."""
@@ -165,6 +167,10 @@ class Runner:
         blas = f"{choice.blas_threads} BLAS thread" + ("s" if choice.blas_threads > 1 else "")
         story = getattr(self._execute, "story", [])
         return "\n".join([f"{self.executor}: {workers}, {blas} each", *choice.reasons, *story])
+
+    def at_once(self, arguments: Sequence[Any]) -> list[Any] | None:
+        """Run once by a program, if there is one for just these arguments and nothing else to do."""
+        return None if self._at_once is None or can_be_cancelled() else self._at_once(arguments, [])
 
     def run(self, arguments: Sequence[Any] | None = None, log: Events | None = None) -> list[Any]:
         """Run once, on the values of the plan's inputs; gives those of its outputs, in their order."""

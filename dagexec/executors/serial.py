@@ -60,7 +60,7 @@ class Serial:
     def by_program(self, arguments: Sequence[Any], stop: list[BaseException]) -> list[Any] | None:
         """The results, without a list of all values; None if no program takes these arguments, or not now."""
         program = self.program
-        if program is None or not program.fits(arguments) or not self._alone.acquire(blocking=False):
+        if program is None or not program.fits(arguments) or not self._alone.acquire(False):
             return None
         try:
             return unless_stopped(stop, program, arguments)

@@ -31,9 +31,8 @@ from typing import Any
 
 import numpy as np
 
-from dagexec.executors.scalars import DTYPES, Ints, Scalars
+from dagexec.executors.scalars import DTYPES, Accepts, Ints, Scalars
 from dagexec.executors.taking import Taking, taken
-from dagexec.graph import Spec
 
 # What Python writes for floating-point numbers of one dtype, and for truth values.
 FLOATS = {
@@ -61,9 +60,8 @@ class Straight:
     """The program of a graph of scalars, a line for each number."""
 
     def __init__(self, scalars: Scalars) -> None:
-        plan = scalars.plan
         self._scalars = scalars
-        self._all_floats = {plan.graph.nodes[slot].spec for slot in plan.inputs} <= {Spec((), float)}
+        self.fits = Accepts(scalars.plan)
         self._ids = taken(scalars)
         place = np.zeros(len(scalars.kind), np.int64)
         for ids in self._ids.values():
@@ -72,10 +70,6 @@ class Straight:
         in_python = {int(scalars.dtype[one]) for one in scalars.used} <= PYTHONS
         self._by_python = _Function(scalars, self._ids, ".item()") if in_python else None
         self._by_numpy: _Function | None = None
-
-    def fits(self, arguments: Sequence[Any]) -> bool:
-        """Does it run on these arguments? On all that fit the graph."""
-        return True
 
     def __call__(self, arguments: Sequence[Any], stop: Sequence[BaseException]) -> list[Any]:
         """The results, in the plan's order."""
@@ -96,7 +90,7 @@ class Straight:
         if self._by_python is None:
             return None
         numbers: Iterable[Any]
-        if self._all_floats:
+        if self.fits.all_floats:
             numbers = map(float, arguments)
         else:
             numbers = chain.from_iterable([argument.ravel().tolist() for argument in arguments])

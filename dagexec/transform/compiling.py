@@ -16,6 +16,7 @@ import optree
 from dagexec.array import CURRENT, Array
 from dagexec.array import call as apply
 from dagexec.executors import Compiled, compile, run
+from dagexec.executors.compiled import MISSED
 from dagexec.graph import CONSTANT, INPUT, ITEM, Graph, Node
 from dagexec.pytrees import flatten
 from dagexec.tracing import leaf_spec, trace
@@ -34,19 +35,27 @@ def jit(fn: Callable[..., Any], *, executor: str = "auto", workers: int | None =
     (array([2., 2., 2.]), array([2., 2., 2.]))
     """
     plans: dict[Any, Compiled] = {}
+    latest: dict[bool, Compiled] = {}  # of calls with and without keywords: most are like the one before
 
     @wraps(fn)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         if CURRENT.get() is not None:
             return fn(*args, **kwargs)
-        function, args = positional(fn, args, kwargs)
-        leaves, structure = flatten(args)
-        key = structure, tuple(map(_kind, leaves))
+        given = (*args, kwargs) if kwargs else args
+        leaves, structure = flatten(given)
+        compiled = latest.get(bool(kwargs))
+        if compiled is not None and structure == compiled.graph.in_tree:
+            result = compiled.at_once(leaves)
+            if result is not MISSED:
+                return result
+        key = bool(kwargs), structure, tuple(map(_kind, leaves))
         if key not in plans:
+            function, args = positional(fn, args, kwargs)
             if any(isinstance(leaf, Array) for leaf in leaves):
                 return at_once(function, args)
             plans[key] = compile(trace(function)(*args), executor, workers)
-        return plans[key](*args)
+        latest[bool(kwargs)] = plans[key]
+        return plans[key](*given)
 
     return wrapped
 

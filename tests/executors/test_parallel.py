@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 import dagexec
 from dagexec.coarsen import coarsen
 from dagexec.events import Events
+from dagexec.executors.lifetimes import places_of
 from dagexec.executors.observing import observed
-from dagexec.executors.parallel import Parallel, ParallelProgram, parallel_program_of
+from dagexec.executors.parallel import Parallel, parallel_program_of
 from dagexec.executors.serial import Serial
 from dagexec.rewrite.split import split
 from dagexec.steps import all_steps
@@ -133,21 +134,20 @@ def test_what_two_lanes_use_shares_its_place_with_nothing(monkeypatch):
     graph, args = step()
     plan = every_task_takes(dagexec.plan(graph), 1e-4)
     kept = {}
-    laid_out = ParallelProgram._laid_out
 
-    def watched(self, blocks, found):
-        places, nbytes = laid_out(self, blocks, found)
-        users = {key: set() for key in blocks}
+    def watched(found, given, results, elsewhere, lane_of):
+        places = places_of(found, given, results, elsewhere, lane_of)
+        users = {key: set() for key in places.offsets}
         for call in found.calls:
             for key in call.keys:
                 whole = found.root(found.seen[key].owner).whole
                 if whole in users:
-                    users[whole].add(self._lanes[call.task])
-        for key, offset in places.items():
-            kept[key] = (offset, offset + blocks[key].nbytes, users[key])
-        return places, nbytes
+                    users[whole].add(lane_of(call.task))
+        for key, offset in places.offsets.items():
+            kept[key] = (offset, offset + found.seen[key].nbytes, users[key])
+        return places
 
-    monkeypatch.setattr(ParallelProgram, "_laid_out", watched)
+    monkeypatch.setattr("dagexec.executors.program.places_of", watched)
     program = program_for(plan, args)
     assert {lane for *_, lanes in kept.values() for lane in lanes} == {0, 1}
     assert any(len(lanes) == 2 for *_, lanes in kept.values())

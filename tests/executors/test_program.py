@@ -67,6 +67,11 @@ def check(graph, *arguments):
     return compiled
 
 
+def test_memory_is_kept_while_a_view_that_runs_backwards_is_read():
+    x = np.array([1.0, 2.0])
+    check(dagexec.trace(lambda x: np.concatenate([x, np.flip(np.sin(x))]) * 2)(x), x)
+
+
 @settings(max_examples=150)
 @given(programs())
 def test_random_programs_and_their_gradients(drawn):
@@ -186,3 +191,29 @@ def test_options_that_wrap_tasks_still_hold():
         compiled(np.eye(2))
     with pytest.raises(dagexec.TasksFailed):
         compiled(np.zeros((2, 2)))
+
+
+def test_numbers_are_taken_for_arrays_without_axes():
+    graph = dagexec.trace(lambda x: np.sum(np.arange(900.0) * x))(2.0)
+    compiled = prepared(graph, 2.0)
+    assert compiled(3.0) == compiled(np.asarray(3.0)) == np.sum(np.arange(900.0) * 3.0)
+
+
+def test_views_of_small_arguments_are_not_made_again_in_each_run():
+    made = []
+
+    def fn(x):
+        return [row * 2 for row in x]
+
+    x = np.arange(12.0).reshape(3, 4)
+    compiled = prepared(dagexec.trace(fn)(x), x)
+    held = program(compiled)
+    held._views = [(lambda *args, f=f: made.append(f) or f(*args), *rest) for f, *rest in held._views]
+    same(compiled(x + 1), fn(x + 1))
+    assert made == []
+
+
+def test_a_result_that_is_a_copied_argument_or_a_view_of_it_belongs_to_the_caller():
+    x = np.arange(12.0).reshape(3, 4)
+    compiled = check(dagexec.trace(lambda x: [x[0] * 2, x[1], x, x.T])(x), x)
+    assert program(compiled) is not None

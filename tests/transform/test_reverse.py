@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import numpy as np
 import pytest
 
@@ -49,6 +51,27 @@ def test_jit_traces_once_for_each_set_of_shapes_and_dtypes():
         assert f({"x": np.zeros(shape)}).shape == shape
     f({"x": np.zeros(2, np.float32)})
     assert calls == [(2,), (3,), (2,)]
+
+
+def test_jit_tells_keywords_shapes_and_kinds_of_dict_apart_in_every_call():
+    def f(a, b):
+        x = b["b"] if isinstance(b, dict) else b + 1
+        return x * a, b
+
+    x, fast = np.arange(3.0), jit(f)
+    ways = [
+        ((x, x), {}),
+        ((x,), {"b": x}),
+        ((x, {"b": x}), {}),
+        ((x, OrderedDict(b=x)), {}),
+        ((x[:2], x[:2]), {}),
+        ((x, 1.0), {}),
+    ]
+    for _ in range(4):  # there is a program from the third on
+        for args, kwargs in ways:
+            (found, given), (wanted, argument) = fast(*args, **kwargs), f(*args, **kwargs)
+            assert np.array_equal(found, wanted)
+            assert isinstance(argument, float) or type(given) is type(argument)
 
 
 def test_jit_runs_on_the_executor_asked_for():
