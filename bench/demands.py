@@ -156,12 +156,12 @@ def _first(figures: list[float] | float | None) -> float | None:
 
 def at_most(what: str, bound: float, figures: Figures, unit: str) -> Row:
     """The demand that the largest of the figures is not above the bound."""
-    return _demand(what, f"≤ {bound:g}{unit}", figures, max, unit, lambda worst: worst <= bound)
+    return _demand(what, f"≤ {bound:g}{unit}", figures, max, unit, lambda figure: figure / bound - 1)
 
 
 def at_least(what: str, bound: float, figures: Figures, unit: str) -> Row:
     """The demand that the smallest of the figures is not below the bound."""
-    return _demand(what, f"≥ {bound:g}{unit}", figures, min, unit, lambda worst: worst >= bound)
+    return _demand(what, f"≥ {bound:g}{unit}", figures, min, unit, lambda figure: 1 - figure / bound)
 
 
 def _demand(
@@ -170,11 +170,19 @@ def _demand(
     figures: Figures,
     worst_of: Callable[[Iterable[float]], float],
     unit: str,
-    holds: Callable[[float], bool],
+    missed_by: Callable[[float], float],
 ) -> Row:
+    """`missed_by` gives the share of the bound by which a figure misses it, negative where it does not."""
     if not figures:
         return {"what": what, "demanded": bound, "measured": "not measured", "met": None, "figures": {}}
     worst = worst_of(figures.values())
     where = next(name for name, figure in figures.items() if figure == worst)
-    measured = f"{worst:.3g}{unit} ({where})"
-    return {"what": what, "demanded": bound, "measured": measured, "met": holds(worst), "figures": figures}
+    return {
+        "what": what,
+        "demanded": bound,
+        "measured": f"{worst:.3g}{unit} ({where})",
+        "met": missed_by(worst) <= 0,
+        "missed_by": max(0.0, missed_by(worst)),
+        "misses": sum(missed_by(figure) > 0 for figure in figures.values()),
+        "figures": figures,
+    }

@@ -6,7 +6,7 @@ peers.py       who computes it, and how each is called
 scalars.py     graphs of single numbers, and micro.py, a peer for them
 child.py       measures some workloads in a process of its own, with so many threads
 memory.py      measures the peak memory of a step, also in a process of its own
-measuring.py   starts these processes and gathers their rows
+measuring.py   what is measured in which order; process.py starts the processes and hands on their rows
 demands.py     what must be shown, beside what was measured
-report.py      the rows as text, figure.py as a picture
+report.py      the rows as tables, grid.py what a table is, figure.py the rows as a picture
 """

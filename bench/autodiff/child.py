@@ -1,22 +1,26 @@
 """Measures some workloads in a process of its own: `python -m bench.autodiff.child` reads a Job as JSON.
 
 The parent gives the process its cores and its threads, as JAX reads both when it starts. Each workload's
-peers first make their first call, which is timed; then they take turns. A turn is a burst: one call that is
-not counted, as the peer before has filled the caches, then some that are, of which the median counts. So a
-figure is a median of medians. A call longer than a burst is a turn by itself. A row a peer goes to standard
-output, as a line of JSON, workload by workload.
+peers first make their first call, which is timed; then they take turns, in the time that the workload has.
+A turn is a burst: one call that is not counted, as the peer before has filled the caches, then some that
+are, of which the median counts. So a figure is a median of medians. A longer call is a turn by itself.
+
+A row a peer goes to standard output, as a line of JSON, workload by workload. What compiles for too long
+cannot be stopped but with the process, so a line before says what has begun: the parent goes on without it.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import json
 import sys
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from statistics import median
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any
 
 import numpy as np
@@ -27,23 +31,32 @@ from bench.autodiff.scalars import LONGEST, MICRO, SCALAR_PEERS, SCALARS, Scalar
 from bench.autodiff.workloads import WORKLOADS, Workload
 from bench.rounds import said, time_limit
 
-WARM_UP = 5  # calls: a flat program starts at the third
-SLOW = 3.0  # seconds of warming up that are enough
-AT_LEAST = 3  # bursts, however slow
+WARM_UP = 12  # calls: a flat program starts at the third, and auto may try each choice five times
+SLOW = 2.0  # seconds of warming up that are enough
+AT_LEAST = 3  # bursts, however slow; of calls so long that they need no other, one
 BURST = 0.02  # seconds
-PATIENCE = 300.0  # seconds for a first call
+PAUSE = 0.005  # seconds before a turn on several threads: those of the peer before go on spinning for a while
+GRACE = 5.0  # seconds after which a call that does not stop ends with the process
+BEGUN = "begun"  # the section of a line that is no result
+TURNS = "turns"  # what has begun after the first calls
 TOLERANCE = 2e-5  # relative to the largest element of an array
 
 
 @dataclass
 class Job:
-    """What to measure: workloads by name, peers by name, on so many threads, in so many seconds a peer."""
+    """What to measure: workloads and peers by name, on so many threads.
+
+    `seconds` are for the turns on a workload, `patience` is for a peer's first call. `lost` says for some
+    workloads which peers are left out, and why.
+    """
 
     workloads: list[str]
     peers: list[str]
     threads: int
     seconds: float
     rounds: int
+    patience: float = 60.0
+    lost: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 @dataclass
@@ -64,34 +77,44 @@ class Contestant:
     def row(self, **about: Any) -> dict[str, Any]:
         """What was found, as a row of the benchmark."""
         kept = ("peer", "first", "warm_up", "difference", "seconds", "error")
-        stages = self.ready.stages if self.ready else {}
-        return {**about, **{name: getattr(self, name) for name in kept}, "stages": stages, "tasks": 1}
+        found = {name: getattr(self, name) for name in kept}
+        stages, chosen = (self.ready.stages, self.ready.chosen()) if self.ready else ({}, "")
+        return {**about, **found, "stages": stages, "chosen": chosen, "tasks": 1}
 
 
 def measure(job: Job) -> Iterator[dict[str, Any]]:
-    """The rows of all workloads."""
+    """The rows of all workloads, with lines of what has begun between them."""
     for name in job.workloads:
         if name in WORKLOADS:
             workload: Any = WORKLOADS[name]()
-            contestants = list(_contestants(workload, PEERS, job))
+            contestants = list(_contestants(name, workload, PEERS, job))
             about: dict[str, Any] = {"section": "array"}
         else:
             workload = SCALARS[name]()
             about = {"section": "scalar", "nodes": workload.nodes}
-            contestants = list(_contestants(workload, SCALAR_PEERS, job, about["nodes"]))
-        results = [_first_call(contestant) for contestant in contestants]
-        expected = _expected(workload)  # afterwards: it is no first call's warm-up
-        for contestant, result in zip(contestants, results):
-            _compare(contestant, result, expected)
+            contestants = list(_contestants(name, workload, SCALAR_PEERS, job, about["nodes"]))
+        results = {}
+        for contestant in contestants:
+            yield {"section": BEGUN, "workload": name, "peer": contestant.peer}
+            results[contestant.peer] = _first_call(contestant, job.patience)
+        yield {"section": BEGUN, "workload": name, "peer": TURNS}
+        expected = results.get(MICRO) or _expected(workload)  # afterwards: it is no first call's warm-up
+        for contestant in contestants:
+            _compare(contestant, results[contestant.peer], expected)
         del results, expected
         _take_turns(contestants, job)
         for contestant in contestants:
             yield contestant.row(**about, workload=name, threads=job.threads)
+        del workload, contestants  # before the next ones are made
 
 
-def _contestants(workload: Any, peers: Any, job: Job, nodes: int = 0) -> Iterator[Contestant]:
+def _contestants(about: str, workload: Any, peers: Any, job: Job, nodes: int = 0) -> Iterator[Contestant]:
+    lost = job.lost.get(about, {})
     for name in job.peers:
         if name not in peers:
+            continue
+        if name in lost:
+            yield Contestant(name, error=lost[name])
             continue
         if nodes > LONGEST.get(name, nodes):
             yield Contestant(name, error=f"left out above {LONGEST[name]:,} nodes")
@@ -104,28 +127,39 @@ def _contestants(workload: Any, peers: Any, job: Job, nodes: int = 0) -> Iterato
             yield Contestant(name, error=said(error))
 
 
-def _first_call(contestant: Contestant) -> list[np.ndarray] | None:
+def _first_call(contestant: Contestant, patience: float) -> list[np.ndarray] | None:
     """Time the first call, and some more to warm up; the result."""
     if contestant.ready is None:
         return None
     try:
-        with time_limit(PATIENCE):
+        with _stopped_after(patience):
             start = perf_counter()
             contestant.run = contestant.ready.make()
             result = contestant.run()
             contestant.first = perf_counter() - start
-            found = contestant.ready.arrays(result)
-            for _ in range(WARM_UP):
-                start = perf_counter()
-                contestant.run()
-                contestant.warm_up.append(perf_counter() - start)
-                if sum(contestant.warm_up) > SLOW:
-                    break
+        found = contestant.ready.arrays(result)
+        for _ in range(WARM_UP):
+            start = perf_counter()
+            contestant.run()
+            contestant.warm_up.append(perf_counter() - start)
+            if sum(contestant.warm_up) > SLOW:
+                break
     except Exception as error:
         contestant.error = said(error)
         return None
     contestant.calls = max(1, min(1_000, int(BURST / contestant.warm_up[-1])))
     return found
+
+
+@contextmanager
+def _stopped_after(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError in the body after so long; end the process where compiled code does not heed it."""
+    faulthandler.dump_traceback_later(seconds + GRACE, exit=True)
+    try:
+        with time_limit(seconds):
+            yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def _expected(workload: Workload | Scalars) -> list[np.ndarray] | None:
@@ -180,33 +214,40 @@ def largest_difference(found: list[np.ndarray], expected: list[np.ndarray]) -> f
 
 def _take_turns(contestants: list[Contestant], job: Job) -> None:
     playing = [contestant for contestant in contestants if contestant.error is None]
+    gc.collect()
+    gc.freeze()  # what the libraries are made of need not be looked through in each round
     rounds = 0
-    while rounds < job.rounds and (
-        left := [c for c in playing if c.error is None and (rounds < AT_LEAST or c.bursts > rounds)]
-    ):
+    while rounds < job.rounds:
+        left = [one for one in playing if one.error is None and rounds < (one.bursts or 1)]
+        if not left:
+            break
         gc.collect()
         for contestant in left:
-            _burst(contestant, job)
+            if job.threads > 1:
+                sleep(PAUSE)
+            _burst(contestant, job.seconds / len(playing))
         rounds += 1
+    gc.unfreeze()
 
 
-def _burst(contestant: Contestant, job: Job) -> None:
+def _burst(contestant: Contestant, seconds: float) -> None:
+    """One turn; after the first it is known how many there are in so many seconds."""
     run, times = contestant.run, []
     try:
-        with time_limit(PATIENCE):
-            if contestant.calls > 1:
-                run()  # while the caches are filled again
-            for _ in range(contestant.calls):
-                start = perf_counter()
-                run()
-                times.append(perf_counter() - start)
+        if contestant.calls > 1:
+            run()  # while the caches are filled again
+        for _ in range(contestant.calls):
+            start = perf_counter()
+            run()
+            times.append(perf_counter() - start)
     except Exception as error:
         contestant.error = said(error)
         contestant.seconds.clear()
         return
     contestant.seconds.append(median(times))
-    if not contestant.bursts:  # as many as there is time for
-        contestant.bursts = max(AT_LEAST, int(job.seconds / (median(times) * (contestant.calls + 1))))
+    if not contestant.bursts:
+        least = AT_LEAST if times[0] < SLOW else 1
+        contestant.bursts = max(least, int(seconds / (median(times) * (contestant.calls + 1))))
 
 
 def main() -> None:

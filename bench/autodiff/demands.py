@@ -13,12 +13,11 @@ from statistics import median
 from bench.autodiff import peers as by
 from bench.autodiff.rows import Cells, Row, Rows, by_workload, ratio
 from bench.autodiff.scalars import MICRO
-from bench.autodiff.workloads import RNNS
+from bench.autodiff.workloads import FNN, LENET, LSTM, RNNS, TINY, TOWERS, TRANSFORMERS, VGG
 from bench.demands import at_least, at_most
 
 PAGES = 1_000_000  # bytes: a process that grows by less says nothing
-TRANSFORMERS = ("transformer d 128", "transformer d 512")
-RECURRENT = (*RNNS, "LSTM")
+RECURRENT = (*RNNS, LSTM)
 
 
 def _rnns(hidden: int) -> tuple[str, ...]:
@@ -27,19 +26,19 @@ def _rnns(hidden: int) -> tuple[str, ...]:
 
 # What, against whom, on which workloads, at least how many times as fast.
 ON_ONE_THREAD: tuple[tuple[str, str, tuple[str, ...], float], ...] = (
-    ("tiny net", by.TORCH, ("tiny net",), 5),
+    ("tiny net", by.TORCH, (TINY,), 5),
     ("RNNs of hidden 16", by.TORCH, _rnns(16), 5),
     ("RNNs of hidden 128", by.TORCH, _rnns(128), 2),
-    ("LSTM", by.TORCH, ("LSTM",), 2.3),
-    ("RNNs of hidden 512, FNN", by.TORCH, (*_rnns(512), "FNN"), 1),
-    ("LeNet", by.TORCH, ("LeNet",), 1.2),
-    ("towers", by.TORCH, ("towers",), 1 / 1.05),
+    ("LSTM", by.TORCH, (LSTM,), 2.3),
+    ("RNNs of hidden 512, FNN", by.TORCH, (*_rnns(512), FNN), 1),
+    ("LeNet", by.TORCH, (LENET,), 1.2),
+    ("towers", by.TORCH, (TOWERS,), 1 / 1.05),
     ("transformers", by.TORCH, TRANSFORMERS, 1 / 1.2),
-    ("VGG", by.TORCH, ("VGG",), 1 / 1.3),
-    ("tiny net", by.JAX, ("tiny net",), 2.2),
-    ("LSTM", by.JAX, ("LSTM",), 3),
-    ("LeNet", by.JAX, ("LeNet",), 2),
-    ("FNN, RNNs of hidden 128 and 512", by.JAX, ("FNN", *_rnns(128), *_rnns(512)), 1),
+    ("VGG", by.TORCH, (VGG,), 1 / 1.3),
+    ("tiny net", by.JAX, (TINY,), 2.2),
+    ("LSTM", by.JAX, (LSTM,), 3),
+    ("LeNet", by.JAX, (LENET,), 2),
+    ("FNN, RNNs of hidden 128 and 512", by.JAX, (FNN, *_rnns(128), *_rnns(512)), 1),
     ("transformer d 128", by.JAX, TRANSFORMERS[:1], 1 / 1.1),
     ("transformer d 512", by.JAX, TRANSFORMERS[1:], 1),
 )
@@ -73,14 +72,14 @@ def _one_thread(rows: Rows) -> Iterator[Row]:
         name: row for name, row in by_workload(rows, "scalar", 1).items() if row[by.DAGEXEC]["seconds"]
     }
     yield _faster("all", 3, cells | scalars, by.DAGEXEC, by.AUTOGRAD)
-    yield _faster("tiny net", 20, _of(cells, ("tiny net",)), by.DAGEXEC, by.AUTOGRAD)
+    yield _faster("tiny net", 20, _of(cells, (TINY,)), by.DAGEXEC, by.AUTOGRAD)
     for what, peer, names, bound in ON_ONE_THREAD:
         yield _faster(what, bound, _of(cells, names), by.DAGEXEC, peer)
-    sooner = _found(_of(cells, RECURRENT), lambda row: _first_calls(row))
+    sooner = _found(_of(cells, RECURRENT), lambda row: first_calls(row))
     yield at_least("unrolled recurrent, first call: times as soon as JAX jit", 10, sooner, "×")
 
 
-def _first_calls(cells: dict[str, Row]) -> float | None:
+def first_calls(cells: dict[str, Row]) -> float | None:
     ours, theirs = (cells.get(peer, {}).get("first") for peer in (by.DAGEXEC, by.JAX))
     return theirs / ours if ours and theirs else None
 
@@ -121,22 +120,21 @@ def planning(row: Row) -> float | None:
 
 def _two_threads(rows: Rows) -> Iterator[Row]:
     cells = by_workload(rows, "array", 2)
-    best = _found(cells, _share_of_the_best)
+    best = _found(cells, share_of_the_best)
     yield at_least("two threads, auto: share of the speed of the best choice", 0.95, best, "")
-    yield _faster("two threads, towers", 1.9, _of(cells, ("towers",)), by.DAGEXEC_THREADS, by.DAGEXEC)
-    yield _faster("two threads, towers", 1, _of(cells, ("towers",)), by.DAGEXEC_AUTO, by.TORCH)
+    yield _faster("two threads, towers", 1.9, _of(cells, (TOWERS,)), by.DAGEXEC_THREADS, by.DAGEXEC)
+    yield _faster("two threads, towers", 1, _of(cells, (TOWERS,)), by.DAGEXEC_AUTO, by.TORCH)
     for what, names, bound in (
-        ("FNN, transformers", ("FNN", *TRANSFORMERS), 1.4),
-        ("LSTM", ("LSTM",), 1.2),
+        ("FNN, transformers", (FNN, *TRANSFORMERS), 1.4),
+        ("LSTM", (LSTM,), 1.2),
         ("all", tuple(cells), 0.97),
     ):
         yield _faster(f"two threads, auto, {what}", bound, _of(cells, names), by.DAGEXEC_AUTO, by.DAGEXEC)
 
 
-def _share_of_the_best(cells: dict[str, Row]) -> float | None:
+def share_of_the_best(cells: dict[str, Row]) -> float | None:
     """How fast auto is, as a share of how fast the best of the fixed choices is."""
-    choices = (by.DAGEXEC, by.DAGEXEC_THREADS, by.DAGEXEC_BLAS)
-    shares = [ratio(cells, by.DAGEXEC_AUTO, choice) for choice in choices]
+    shares = [ratio(cells, by.DAGEXEC_AUTO, choice) for choice in by.CHOICES]
     known = [share for share in shares if share is not None]
     return min(known) if known else None
 

@@ -1,78 +1,118 @@
-"""Starts a process for each workload and number of threads, gives it its cores, and gathers the rows."""
+"""What is measured, in which order: a job for each number of threads and kind of workload.
+
+The rows come as they are measured, so that none is lost when the whole is interrupted. A peer that compiles
+for too long ends its process; the next process goes on without it.
+"""
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
-from tempfile import TemporaryDirectory
-from types import MappingProxyType
+from time import strftime
 from typing import Any
 
 from bench.autodiff import peers as by
-from bench.autodiff.child import Job, as_json
+from bench.autodiff.child import BEGUN, TURNS, Job, as_json
 from bench.autodiff.demands import demands
+from bench.autodiff.process import Child
 from bench.autodiff.scalars import MICRO, SCALARS
-from bench.autodiff.workloads import QUICK, WORKLOADS
+from bench.autodiff.workloads import (
+    CHOSEN,
+    FNN,
+    LENET,
+    LSTM,
+    TINY,
+    TOWERS,
+    TRANSFORMERS,
+    WORKLOADS,
+)
 
 Row = dict[str, Any]
-Rows = list[Row]
 
-ONE = [
-    by.DAGEXEC,
-    by.TORCH,
-    by.TORCH_COMPILED,
-    by.TORCH_FUSED,
-    by.JAX,
-    by.JAX_SCAN,
-    by.AUTOGRAD,
-    by.ONNX,
-    MICRO,
-]
-TWO = [by.DAGEXEC, by.DAGEXEC_AUTO, by.DAGEXEC_THREADS, by.DAGEXEC_BLAS, *ONE[1:6]]
+OTHERS = [by.TORCH, by.JAX, by.JAX_SCAN, by.TORCH_FUSED, by.TORCH_COMPILED]
+ONE = [by.DAGEXEC, *OTHERS, by.AUTOGRAD, by.ONNX, MICRO]
+TWO = [*by.CHOICES, by.DAGEXEC_AUTO, *OTHERS]
 OWN = [by.DAGEXEC, *(peer for peer in by.PEERS if peer == by.NO_REWRITES or peer.startswith(by.WITHOUT))]
 
-QUICK_ARRAYS = [name for name in QUICK if name not in ("VGG", "transformer d 512")]
-QUICK_ON_TWO = ["FNN", "transformer d 128", "towers"]
-QUICK_SCALARS = ["3×3 matrix-vector", "scalar RNN, 8 steps", "DAG of 10^3"]
+SMALL_RNN, MIDDLE_RNN, NARROW_RNN = (
+    "RNN 32 steps, hidden 16, batch 1",
+    "RNN 32 steps, hidden 128, batch 32",
+    "RNN 32 steps, hidden 512, batch 1",
+)
+# torch.compile takes some 15 s for a workload, JAX some 10 s for a long recurrent network: in the whole run
+# they take part in these alone, on so many threads.
+TAKING_PART = {
+    1: {by.TORCH_COMPILED: {TINY, FNN, SMALL_RNN, MIDDLE_RNN, LSTM, LENET, TRANSFORMERS[0], TOWERS}},
+    2: {
+        by.TORCH_COMPILED: {FNN, TRANSFORMERS[0]},
+        by.JAX: {FNN, MIDDLE_RNN, LENET, *TRANSFORMERS, TOWERS},
+    },
+}
+LEFT_OUT = "left out of the whole run to save time (--only has it)"
+REWRITTEN = [TINY, FNN, SMALL_RNN, MIDDLE_RNN, NARROW_RNN, LSTM, LENET, TRANSFORMERS[0], TOWERS]
+QUICK_ONE = [TINY, FNN, SMALL_RNN, MIDDLE_RNN, LSTM, LENET, TRANSFORMERS[0], TOWERS]
+QUICK_TWO = [FNN, TRANSFORMERS[0], TOWERS]
+QUICK_SCALARS = ["3×3 matrix-vector", "circle net, 121 points", "scalar RNN, 8 steps"]
 QUICK_PEERS = [by.DAGEXEC, by.TORCH, by.JAX, by.AUTOGRAD, MICRO]
-QUICK_PEERS_ON_TWO = [by.DAGEXEC, by.DAGEXEC_AUTO, by.DAGEXEC_THREADS, by.TORCH, by.JAX]
+QUICK_PEERS_ON_TWO = [*by.CHOICES, by.DAGEXEC_AUTO, by.TORCH]
 
-SECONDS, ROUNDS = 2.0, 31  # a peer on a workload
-QUICK_SECONDS, QUICK_ROUNDS = 0.3, 15
+ROUNDS, QUICK_ROUNDS = 31, 9
+SECONDS, QUICK_SECONDS = 8.0, 1.5  # of the turns on a workload
+PATIENCE_WITH_SCALARS = 300.0  # seconds for a first call: of a million nodes
 COLD_STARTS = 3
-PATIENCE = 1_800.0  # seconds that a process may take
-
-# Cores first: libraries look when they are imported how many there are.
-PINNED = """
-import os, runpy, sys
-os.sched_setaffinity(0, map(int, sys.argv.pop(1).split(",")))
-runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
-"""
 
 
-def measure(quick: bool = False) -> Rows:
-    """All rows, the demands among them."""
-    host = host_row()
-    if quick:
-        job = partial(Job, seconds=QUICK_SECONDS, rounds=QUICK_ROUNDS)
-        rows = [
-            *in_child(job(QUICK_ARRAYS, QUICK_PEERS, 1)),
-            *in_child(job(QUICK_ON_TWO, QUICK_PEERS_ON_TWO, 2)),
-            *in_child(job(QUICK_SCALARS, QUICK_PEERS, 1)),
-        ]
-    else:
-        rows = [
-            *_by_workload([*WORKLOADS, *SCALARS], ONE, 1),
-            *_by_workload(WORKLOADS, TWO, 2),
-            *_gains(QUICK),
-            *_memory(QUICK),
-            cold_row(),
-        ]
-    return [host, *rows, *demands(rows)]
+def measure(quick: bool = False) -> Iterator[Row]:
+    """All rows, the demands at the end."""
+    rows = []
+    for row in _quick() if quick else _full():
+        rows.append(row)
+        yield row
+    yield from demands(rows)
+
+
+def _quick() -> Iterator[Row]:
+    job = partial(Job, seconds=QUICK_SECONDS, rounds=QUICK_ROUNDS)
+    yield host_row()
+    yield from in_child(job(QUICK_ONE, QUICK_PEERS, 1))
+    yield from in_child(job(QUICK_SCALARS, QUICK_PEERS, 1))
+    yield from in_child(job(QUICK_TWO, QUICK_PEERS_ON_TWO, 2))
+
+
+def _full() -> Iterator[Row]:
+    yield host_row()
+    for threads, peers in ((1, ONE), (2, TWO)):
+        taking_part = TAKING_PART[threads].items()
+        lost = {name: {peer: LEFT_OUT for peer, names in taking_part if name not in names} for name in CHOSEN}
+        yield from in_child(Job(list(CHOSEN), peers, threads, SECONDS, ROUNDS, lost=lost))
+    yield from in_child(Job(list(SCALARS), ONE, 1, SECONDS, ROUNDS, PATIENCE_WITH_SCALARS))
+    yield cold_row()
+    yield from _memory(CHOSEN)
+    yield from _gains(REWRITTEN)
+
+
+def measure_only(part: str) -> Iterator[Row]:
+    """All that there is of the workloads with `part` in their names; ValueError if there are none."""
+    names, scalars = ([name for name in known if part in name] for known in (WORKLOADS, SCALARS))
+    if not names and not scalars:
+        raise ValueError(
+            f"no workload has {part!r} in its name; there are {', '.join([*WORKLOADS, *SCALARS])}"
+        )
+    return _only(names, scalars)
+
+
+def _only(names: list[str], scalars: list[str]) -> Iterator[Row]:
+    yield host_row()
+    if names:
+        yield from in_child(Job(names, ONE, 1, SECONDS, ROUNDS))
+        yield from in_child(Job(names, TWO, 2, SECONDS, ROUNDS))
+        yield from _memory(names)
+        yield from _gains(names)
+    if scalars:
+        yield from in_child(Job(scalars, ONE, 1, SECONDS, ROUNDS, PATIENCE_WITH_SCALARS))
 
 
 def host_row() -> Row:
@@ -80,33 +120,16 @@ def host_row() -> Row:
     return {"section": "host", "load": os.getloadavg()[0]}
 
 
-def measure_only(part: str) -> Rows:
-    """All that there is of the workloads with `part` in their names; ValueError if there are none."""
-    names, scalars = ([name for name in known if part in name] for known in (WORKLOADS, SCALARS))
-    if not names and not scalars:
-        raise ValueError(
-            f"no workload has {part!r} in its name; there are {', '.join([*WORKLOADS, *SCALARS])}"
-        )
-    rows = [host_row(), *_by_workload([*names, *scalars], ONE, 1)]
-    return [*rows, *_by_workload(names, TWO, 2), *(_gains(names) if names else ()), *_memory(names)]
-
-
-def _by_workload(names: Sequence[str], peers: list[str], threads: int) -> Rows:
-    rows = []
-    for name in names:
-        print(f"{name}, {threads} thread{'s' * (threads > 1)}", file=sys.stderr, flush=True)
-        rows += in_child(Job([name], peers, threads, SECONDS, ROUNDS))
-    return rows
-
-
-def _gains(names: Sequence[str]) -> Rows:
+def _gains(names: Sequence[str]) -> Iterator[Row]:
     """What each rewrite gains: the graphs compiled without it, beside the others."""
-    found = in_child(Job(list(names), OWN, 1, SECONDS / 2, ROUNDS))
-    return [row | {"section": "rewrite"} if row["section"] == "array" else row for row in found]
+    for row in in_child(Job(list(names), OWN, 1, SECONDS, ROUNDS)):
+        yield row | {"section": "rewrite"} if row["section"] == "array" else row
 
 
-def _memory(names: Sequence[str]) -> Rows:
-    return [memory_row(peer, name) for name in names for peer in (by.DAGEXEC, by.TORCH)]
+def _memory(names: Sequence[str]) -> Iterator[Row]:
+    for name in names:
+        for peer in (by.DAGEXEC, by.TORCH):
+            yield memory_row(peer, name)
 
 
 def memory_row(peer: str, name: str) -> Row:
@@ -122,54 +145,34 @@ def cold_row() -> Row:
 
 def _alone(module: str, *arguments: str) -> Row:
     """The one row that a module prints, or why there is none."""
-    rows, error = process(module, 1, arguments)
-    return {"error": error} if error else rows[-1]
+    child = Child(module, 1, arguments)
+    rows = list(child.rows())
+    return {"error": child.error} if child.error else rows[-1]
 
 
-def in_child(job: Job) -> Rows:
-    """The rows of a job, and one of its failure if it fails."""
+def in_child(job: Job) -> Iterator[Row]:
+    """The rows of a job as they come. What ends its process is left out of the next; a row says so."""
     double = set(job.workloads) <= set(SCALARS)  # as Python's numbers are
-    rows, error = process("child", job.threads, (), as_json(job), {"JAX_ENABLE_X64": str(int(double))})
-    if error:
-        rows.append({"section": "failure", "workload": ", ".join(job.workloads), "error": error})
-    return rows
-
-
-def process(
-    module: str,
-    threads: int,
-    arguments: Sequence[str] = (),
-    given: str = "",
-    variables: Mapping[str, str] = MappingProxyType({}),
-) -> tuple[Rows, str | None]:
-    """The rows that a module prints in a process with as many cores as threads; the error if it fails."""
-    cores = sorted(os.sched_getaffinity(0))[-threads:]
-    if len(cores) < threads:
-        return [], f"there are not {threads} cores"
-    command = [
-        sys.executable,
-        "-c",
-        PINNED,
-        ",".join(map(str, cores)),
-        f"bench.autodiff.{module}",
-        *arguments,
-    ]
-    with TemporaryDirectory() as cache:  # an empty one: a first call is one
-        environment = os.environ | {
-            "OPENBLAS_NUM_THREADS": str(threads),
-            "OMP_NUM_THREADS": str(threads),
-            "JAX_PLATFORMS": "cpu",
-            "TORCHINDUCTOR_CACHE_DIR": cache,
-            "TORCHINDUCTOR_COMPILE_THREADS": "1",
-            **variables,
-        }
-        try:
-            done = subprocess.run(
-                command, input=given, capture_output=True, text=True, env=environment, timeout=PATIENCE
-            )
-        except subprocess.TimeoutExpired:
-            return [], f"took more than {PATIENCE:g} s"
-    rows = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    if not done.returncode:
-        return rows, None
-    return rows, f"exit status {done.returncode}: {''.join(done.stderr.strip().splitlines()[-1:])}"
+    child = Child("child", job.threads, (), as_json(job), {"JAX_ENABLE_X64": str(int(double))})
+    begun = None
+    for row in child.rows():
+        if row["section"] == BEGUN:
+            if begun is None or begun["workload"] != row["workload"]:
+                about = f"{job.threads} thread" + "s" * (job.threads > 1)
+                print(f"{strftime('%H:%M:%S')} {row['workload']}, {about}", file=sys.stderr, flush=True)
+            begun = row
+        else:
+            yield row
+    if child.error is None:
+        return
+    if begun is None:
+        yield {"section": "failure", "workload": ", ".join(job.workloads), "error": child.error}
+        return
+    name, peer = begun["workload"], begun["peer"]
+    left = job.workloads[job.workloads.index(name) :]
+    if peer == TURNS:
+        yield {"section": "failure", "workload": name, "error": child.error}
+        left = left[1:]
+    lost = job.lost | {name: job.lost.get(name, {}) | {peer: child.error}}
+    if left:
+        yield from in_child(replace(job, workloads=left, lost=lost))

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from bench.autodiff.peers import DAGEXEC, PEERS
-from bench.autodiff.workloads import WORKLOADS
+from bench.autodiff.workloads import TINY, WORKLOADS
 
 STEPS = 6  # a flat program starts at the third
 PYTHON = 65_536  # bytes that a call may need for a while for its Python objects
@@ -27,7 +27,7 @@ PYTHON = 65_536  # bytes that a call may need for a while for its Python objects
 
 def measure(peer: str, name: str) -> dict[str, int]:
     """Both measures of a workload, in bytes."""
-    warm = PEERS[peer](WORKLOADS["tiny net"](), 1).make()
+    warm = PEERS[peer](WORKLOADS[TINY](), 1).make()
     for _ in range(STEPS):
         warm()
     ready = PEERS[peer](WORKLOADS[name](), 1)

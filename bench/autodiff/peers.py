@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, lru_cache, partial
 from time import perf_counter
 from typing import Any
 
@@ -19,21 +19,50 @@ import optree
 import dagexec
 from bench.autodiff.kits import DagexecKit, JaxKit, Kit, TorchKit
 from bench.autodiff.workloads import Workload
-from dagexec.rewrite import REWRITES, Rewrite
+from dagexec.graph import Graph
+from dagexec.rewrite import (
+    REWRITES,
+    Rewrite,
+    broadcasts,
+    factors,
+    identities,
+    products,
+    reductions,
+    rewritten,
+    simplify,
+    split,
+)
+from dagexec.rewrite.fold_constants import RULES as FOLDING
+from dagexec.rewrite.rules import by_rules, joined
 
 DAGEXEC = "dagexec"
 DAGEXEC_AUTO = "dagexec auto"
 DAGEXEC_THREADS = "dagexec threads"
 DAGEXEC_BLAS = "dagexec BLAS threads"
+DAGEXEC_SHARDS = "dagexec shards"
+CHOICES = (DAGEXEC, DAGEXEC_BLAS, DAGEXEC_THREADS, DAGEXEC_SHARDS)  # what auto chooses from
 WITHOUT = "without "  # and the name of a rewrite
 NO_REWRITES = "no rewrites"
-AUTOGRAD = "autograd"
-TORCH = "PyTorch"
+AUTOGRAD = "HIPS autograd"
+TORCH = "PyTorch eager"
 TORCH_COMPILED = "torch.compile"
 TORCH_FUSED = "PyTorch fused"
 JAX = "JAX jit"
 JAX_SCAN = "JAX scan"
 ONNX = "ONNX Runtime"
+
+# The rules of `simplify`, in its order: each kind is a rewrite of its own.
+RULES = {
+    "factors": factors.RULES,
+    "reductions": reductions.RULES,
+    "products": products.RULES,
+    "fold_constants": FOLDING,
+    "identities": identities.RULES,
+    "broadcasts": broadcasts.RULES,
+}
+# All that can be switched off: `simplify` as a whole, and then each kind of its rules.
+REWRITE_NAMES = [*dict.fromkeys(rewrite.__name__ for rewrite in REWRITES if rewrite is not simplify)]
+REWRITE_NAMES += [simplify.__name__, *RULES]
 
 
 class NotApplicableError(Exception):
@@ -45,12 +74,14 @@ class Ready:
     """A peer that could begin.
 
     `make()` is what a first call does before it runs, and gives the steady call; `arrays(result)` is the
-    value and the gradients, in the order of the parameters' leaves. `stages` says what `make` took time for.
+    value and the gradients, in the order of the parameters' leaves. `stages` says what `make` took time for,
+    `chosen()`, after the runs, what they were run on.
     """
 
     make: Callable[[], Callable[[], Any]]
     arrays: Callable[[Any], list[np.ndarray]]
     stages: dict[str, float] = field(default_factory=dict)
+    chosen: Callable[[], str] = str
 
 
 Peer = Callable[[Workload, int], Ready]
@@ -71,6 +102,14 @@ def dagexec_on(executor: str, rewrites: Sequence[Rewrite] | None = None, blas: b
     return ready
 
 
+def dagexec_on_shards(workload: Workload, threads: int) -> Ready:
+    """On threads, the work cut into as many shards."""
+    _, graph = _derived(workload)
+    if threads == 1 or split(threads)(graph) is graph:  # nothing is worth cutting
+        raise NotApplicableError
+    return dagexec_on("threads", (*REWRITES, split(threads)))(workload, threads)
+
+
 def compiled_by_dagexec(
     loss: Callable[..., Any],
     args: tuple[Any, ...],
@@ -81,6 +120,7 @@ def compiled_by_dagexec(
 ) -> Ready:
     """The compiled graph of value and gradients; with `blas`, one worker and all threads for BLAS."""
     stages: dict[str, float] = {}
+    made: list[Any] = []
 
     def timed(stage: str, function: Callable[[], Any]) -> Any:
         start = perf_counter()
@@ -95,14 +135,38 @@ def compiled_by_dagexec(
         stages["nodes"] = len(graph)
         if blas:  # one of auto's choices, which nobody else can ask for
             compiled._runner._blas_threads = threads
+        made.append(compiled)
         return lambda: compiled(*args)
 
-    return Ready(make, _leaves, stages)
+    return Ready(make, _leaves, stages, lambda: made[0].explain().partition("\n")[0] if made else "")
 
 
 def without(name: str) -> Peer:
-    """dagexec without the rewrite of this name."""
-    return dagexec_on("serial", tuple(rewrite for rewrite in REWRITES if rewrite.__name__ != name))
+    """dagexec without one of its rewrites, or without one of the kinds of rules that `simplify` has."""
+    rewrites = tuple(_less(rewrite, name) for rewrite in REWRITES if rewrite.__name__ != name)
+
+    def ready(workload: Workload, threads: int) -> Ready:
+        graph, with_all = _derived(workload)
+        if str(rewritten(graph, rewrites)) == str(with_all):  # it does nothing here
+            raise NotApplicableError
+        return compiled_by_dagexec(partial(workload.loss, DagexecKit()), workload.args, rewrites=rewrites)
+
+    return ready
+
+
+@lru_cache(1)
+def _derived(workload: Workload) -> tuple[Graph, Graph]:
+    """Value and gradients of a workload, and these after all rewrites."""
+    graph = dagexec.trace(partial(workload.loss, DagexecKit()))(*workload.args).backward(wrt=0)
+    return graph, rewritten(graph)
+
+
+def _less(rewrite: Rewrite, name: str) -> Rewrite:
+    """A rewrite as it is, but `simplify` without the rules of this name."""
+    if rewrite is not simplify or name not in RULES:
+        return rewrite
+    kept = joined(*(rules for kind, rules in RULES.items() if kind != name))
+    return lambda graph: by_rules(graph, kept)
 
 
 # --- HIPS autograd --------------------------------------------------------------------------------------
@@ -125,7 +189,17 @@ def torch_compiled(workload: Workload, threads: int) -> Ready:
     """The same loss under torch.compile."""
     import torch
 
+    load_compiler()
+    torch.compiler.reset()  # after eight losses it would compile no more
     return _torch(workload, threads, torch.compile)
+
+
+@cache
+def load_compiler() -> None:
+    """Let torch.compile import what it imports when it is first used, and find its C++ compiler."""
+    import torch
+
+    torch.compile(torch.sin)(torch.ones(3, requires_grad=True)).sum().backward()
 
 
 def _torch(workload: Workload, threads: int, compiled: Callable[[Any], Any]) -> Ready:
@@ -190,9 +264,18 @@ def jax_scan(workload: Workload, threads: int) -> Ready:
     return _jax(workload, JaxKit(scan=True))
 
 
+@cache
+def load_jax() -> None:
+    """Let JAX make ready what it needs for the first program of all."""
+    import jax
+
+    jax.jit(jax.grad(jax.numpy.sin))(1.0)
+
+
 def _jax(workload: Workload, kit: JaxKit) -> Ready:
     import jax
 
+    load_jax()
     args: Any = optree.tree_map(jax.numpy.asarray, workload.args)
 
     def make() -> Callable[[], Any]:
@@ -223,18 +306,19 @@ def onnx_runtime(workload: Workload, threads: int) -> Ready:
     return Ready(make, _leaves)
 
 
-PEERS: dict[str, Peer] = {
+PEERS: dict[str, Peer] = {  # in the order of tables
     DAGEXEC: dagexec_on("serial"),
     DAGEXEC_AUTO: dagexec_on("auto"),
-    DAGEXEC_THREADS: dagexec_on("threads"),
     DAGEXEC_BLAS: dagexec_on("serial", blas=True),
+    DAGEXEC_THREADS: dagexec_on("threads"),
+    DAGEXEC_SHARDS: dagexec_on_shards,
     NO_REWRITES: dagexec_on("serial", ()),
-    **{WITHOUT + rewrite.__name__: without(rewrite.__name__) for rewrite in REWRITES},
-    AUTOGRAD: autograd,
+    **{WITHOUT + name: without(name) for name in REWRITE_NAMES},
     TORCH: torch_eager,
-    TORCH_COMPILED: torch_compiled,
-    TORCH_FUSED: torch_fused,
     JAX: jax_jit,
     JAX_SCAN: jax_scan,
+    TORCH_COMPILED: torch_compiled,
+    TORCH_FUSED: torch_fused,
+    AUTOGRAD: autograd,
     ONNX: onnx_runtime,
 }

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bench.autodiff import micro
-from bench.autodiff.peers import AUTOGRAD, DAGEXEC, JAX, TORCH, Ready, compiled_by_dagexec
+from bench.autodiff.peers import AUTOGRAD, DAGEXEC, JAX, TORCH, Ready, compiled_by_dagexec, load_jax
 
 MICRO = "micrograd-like"
 LONGEST = {JAX: 2_000, AUTOGRAD: 20_000, TORCH: 20_000}  # nodes; JAX takes minutes to compile more
@@ -149,7 +149,7 @@ SCALARS: dict[str, Callable[[], Scalars]] = {
 def dagexec_serial(workload: Scalars, threads: int) -> Ready:
     """Trace, derive, compile."""
     ready = compiled_by_dagexec(partial(workload.loss, np), (workload.params,))
-    return Ready(ready.make, _flat, ready.stages)
+    return Ready(ready.make, _flat, ready.stages, ready.chosen)
 
 
 def micrograd(workload: Scalars, threads: int) -> Ready:
@@ -191,6 +191,7 @@ def jax_jit(workload: Scalars, threads: int) -> Ready:
     """jit(value_and_grad(loss)) of a list of numbers."""
     import jax
 
+    load_jax()
     numbers = [jax.numpy.asarray(number) for number in workload.params]
 
     def make() -> Callable[[], Any]:

@@ -16,7 +16,7 @@ from dagexec.plan import lay_out
 from tests.dags import mix, values_of
 from tests.robustness.watching import nothing_left, within
 
-RUNS = 100
+RUNS = 50
 LIMIT, TOO_LONG = 0.1, 0.6  # far apart: a slow machine is no reason to fail
 
 
