@@ -10,7 +10,7 @@
 (3, 2)
 """
 
-from dagexec import data, draw, nn, optim, random, xp  # draw also gives Graph its methods
+from dagexec import data, draw, nn, optim, page, random, xp  # draw and page also give Graph its methods
 from dagexec.analysis import analyze, measured_seconds
 from dagexec.array import TracingError
 from dagexec.events import Event, Events

@@ -18,9 +18,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from operator import attrgetter, itemgetter
 from os import PathLike
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -89,11 +90,18 @@ class Events:
         """The time of the first event, 0 if there is none."""
         return min((event.time for event in self), default=0.0)
 
+    def __repr__(self) -> str:
+        return f"<Events of {self.graph.name}: {len(self)} events>"
+
     def __iter__(self) -> Iterator[Event]:
         return iter(self._events)
 
     def __len__(self) -> int:
         return len(self._events)
+
+    def part(self, first: int, last: int) -> list[Event]:
+        """The events from number `first` up to `last`, also while a run goes on noting."""
+        return self._events[first:last]
 
     def spans(self) -> list[tuple[int, int, float, float]]:
         """(task, worker, start, end) of each task that ended, in seconds since the first event."""
@@ -120,7 +128,7 @@ class Events:
         zero = self.begin
         held: dict[int, int] = {}
         total, series = 0, []
-        for event in self:
+        for event in sorted(self, key=attrgetter("time")):  # processes report late, and in any order
             if event.kind == "end":
                 held[event.task] = event.bytes
                 total += event.bytes
@@ -135,52 +143,70 @@ class Events:
         """The most bytes that computed values held at a time."""
         return max((held for _, held in self.live_bytes()), default=0)
 
+    if TYPE_CHECKING:  # added by draw/timeline.py; documented there
+
+        def to_svg(self, path: str | PathLike[str]) -> None: ...
+        def _repr_svg_(self) -> str: ...
+
     def to_chrome(self, path: str | PathLike[str]) -> None:
         """Write the log as a Chrome trace, for https://ui.perfetto.dev or chrome://tracing.
 
-        The format is the Trace Event Format's JSON object: a complete event ("X") for each task, an instant
-        ("i") for ready, free and error, a counter ("C") of live bytes, a name ("M") for each worker; times
-        in µs.
+        The format is the Trace Event Format's JSON object: names ("M") of the process and of each worker,
+        then by time a complete event ("X") for each task, an instant ("i") for ready, free and error, a
+        counter ("C") of live bytes. Times are in µs since the first event; the tasks of a worker do not
+        overlap.
         """
         with written_whole(path) as file:
             json.dump({"traceEvents": self._chrome_events(), "displayTimeUnit": "ms"}, file)
 
     def _chrome_events(self) -> list[dict[str, Any]]:
+        rows = [*self._chrome_tasks(), *self._chrome_instants(), *self._chrome_counters()]
+        rows.sort(key=itemgetter("ts"))
+        return [*self._chrome_names(), *rows]
+
+    def _chrome_names(self) -> Iterator[dict[str, Any]]:
+        yield {"ph": "M", "name": "process_name", "pid": 0, "args": {"name": self.graph.name}}
+        for worker in sorted({event.worker for event in self}):
+            row = {"ph": "M", "pid": 0, "tid": worker}
+            yield {**row, "name": "thread_name", "args": {"name": f"worker {worker}"}}
+            yield {**row, "name": "thread_sort_index", "args": {"sort_index": worker}}
+
+    def _chrome_tasks(self) -> Iterator[dict[str, Any]]:
         nodes = self.graph.nodes
-        zero = self.begin
-        workers = sorted({event.worker for event in self})
-        rows: list[dict[str, Any]] = [
-            {"ph": "M", "name": "thread_name", "pid": 0, "tid": worker, "args": {"name": f"worker {worker}"}}
-            for worker in workers
-        ]
-        for task, worker, start, end in self.spans():
+        free_from: dict[int, float] = {}  # clocks of processes, and rounding, may let two tasks overlap
+        for task, worker, start, end in sorted(self.spans(), key=itemgetter(2)):
             node = nodes[task]
             args: dict[str, Any] = {"task": task, "scope": "/".join(node.scope), "result": str(node.spec)}
             if task in self.members:
                 joined = [nodes[member] for member in self.members[task]]
                 args["members"] = ["/".join((*member.scope, _name(member))) for member in joined]
-            rows.append(
-                {
-                    "ph": "X",
-                    "name": self.name(task),
-                    "cat": node.phase,
-                    "pid": 0,
-                    "tid": worker,
-                    "ts": start * 1e6,
-                    "dur": (end - start) * 1e6,
-                    "args": args,
-                }
-            )
+            begin = max(start, free_from.get(worker, start))
+            free_from[worker] = end = max(begin, end)
+            row = {"ph": "X", "name": self.name(task), "cat": node.phase, "pid": 0, "tid": worker}
+            yield {**row, "ts": _microseconds(begin), "dur": _lasting(begin, end), "args": args}
+
+    def _chrome_instants(self) -> Iterator[dict[str, Any]]:
+        zero = self.begin
         for event in self:
-            ts = (event.time - zero) * 1e6
             if event.kind in ("ready", "free", "error"):
-                row = {"ph": "i", "s": "t", "name": event.kind, "pid": 0, "tid": event.worker, "ts": ts}
-                rows.append(row | {"args": {"task": event.task, "bytes": event.bytes}})
+                row = {"ph": "i", "s": "t", "name": event.kind, "pid": 0, "tid": event.worker}
+                ts = _microseconds(event.time - zero)
+                yield {**row, "ts": ts, "args": {"task": event.task, "bytes": event.bytes}}
+
+    def _chrome_counters(self) -> Iterator[dict[str, Any]]:
         for time, held in self.live_bytes():
-            rows.append(
-                {"ph": "C", "name": "live bytes", "pid": 0, "ts": time * 1e6, "args": {"bytes": held}}
-            )
-        return rows
+            row = {"ph": "C", "name": "live bytes", "pid": 0, "ts": _microseconds(time)}
+            yield {**row, "args": {"bytes": held}}
+
+
+def _microseconds(seconds: float) -> float:
+    """A moment in µs, to the nanosecond."""
+    return round(seconds * 1e6, 3)
+
+
+def _lasting(start: float, end: float) -> float:
+    """The µs from one rounded moment to another."""
+    return round(_microseconds(end) - _microseconds(start), 3)
 
 
 def _name(node: Node) -> str:

@@ -59,25 +59,6 @@ def test_a_worker_runs_one_task_at_a_time(recorded):
         assert all(earlier[1] <= later[0] for earlier, later in pairwise(spans))
 
 
-def test_chrome_trace_has_what_the_trace_event_format_asks_for(recorded, tmp_path):
-    plan, events = recorded
-    path = tmp_path / "trace.json"
-    events.to_chrome(path)
-    rows = json.loads(path.read_text())["traceEvents"]
-    complete = [row for row in rows if row["ph"] == "X"]
-    assert len(complete) == len(plan.tasks)
-    for row in rows:
-        assert {"name", "ph", "pid"} <= row.keys()
-        assert row["ph"] in "XiCM"
-        if row["ph"] != "M":
-            assert row["ts"] >= 0
-    assert all(row["dur"] >= 0 and row["cat"] in ("forward", "backward") for row in complete)
-    named = {row["args"]["name"] for row in rows if row["name"] == "thread_name"}
-    assert named <= {"worker 0", "worker 1"}
-    counters = [row["args"]["bytes"] for row in rows if row["ph"] == "C"]
-    assert min(counters) >= 0
-
-
 def test_a_task_of_several_nodes_is_traced_by_what_it_holds(tmp_path):
     @dagexec.block
     def layer(x):

@@ -1,4 +1,4 @@
-"""The command line: `dagexec list | run | draw | bench | train`.
+"""The command line: `dagexec list | run | draw | view | analyze | bench | train`.
 
 Every command works on graph files (see `dagexec.graphfile`). Results go to stdout, as text for people or,
 with `--json`, for programs; messages and progress go to stderr. The exit status is 0, 1 for a failure, 2 for
@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import click
 
+from dagexec.cli.analyze import analyze
 from dagexec.cli.bench import bench
 from dagexec.cli.draw import draw
 from dagexec.cli.list import list_files
 from dagexec.cli.program import Program, debug_option
 from dagexec.cli.run import run
 from dagexec.cli.train import train
+from dagexec.cli.view import view
 
 
 @click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
@@ -29,5 +31,5 @@ def main() -> None:
     """
 
 
-for command in (list_files, run, draw, bench, train):
+for command in (list_files, run, draw, view, analyze, bench, train):
     main.add_command(command)

@@ -29,6 +29,7 @@ from dagexec.cli.program import (
     json_option,
     options,
     parameters_option,
+    require_ending,
     workers_option,
 )
 from dagexec.draw.labels import printable
@@ -37,6 +38,7 @@ from dagexec.executors import Options, TasksFailed, compile
 from dagexec.files import require_writable
 from dagexec.graph import Graph, Node
 from dagexec.graphfile import Built, GraphFile, as_text, graph_of, load
+from dagexec.live import live
 from dagexec.progress import progress
 from dagexec.pytrees import flatten
 from dagexec.rewrite import Rewrite
@@ -102,6 +104,7 @@ class Report:
     click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds a task may take."),
     click.option("--no-rewrites", is_flag=True, help="Run the graph as it was traced and derived."),
     click.option("--trace", type=click.Path(path_type=Path), help="Write a trace for ui.perfetto.dev."),
+    click.option("--timeline", type=click.Path(path_type=Path), help="Draw what ran where and when: .svg."),
     click.option("--draw", "picture", type=click.Path(path_type=Path), help="Draw the graph that was run."),
     click.option("-v", "--verbose", is_flag=True, help="Say why it runs on what it runs on."),
     json_option,
@@ -115,6 +118,7 @@ def run(
     repeat: int,
     forward_only: bool,
     trace: Path | None,
+    timeline: Path | None,
     picture: Path | None,
     verbose: bool,
     as_json: bool,
@@ -124,6 +128,9 @@ def run(
     """Run the graph of FILE, with its gradients, and report."""
     if picture is not None:
         require_image(picture, "--draw")
+    if timeline is not None:
+        require_ending(timeline, (".svg",), "--timeline")
+        require_writable(timeline)
     if trace is not None:
         require_writable(trace)
     loaded = load(file)
@@ -137,6 +144,8 @@ def run(
         raise click.ClickException("\n".join(_failures(failed, run_graph))) from None
     if trace is not None:
         report.events.to_chrome(trace)
+    if timeline is not None:
+        report.events.to_svg(timeline)
     if picture is not None:
         report.graph.draw(picture)
     arguments = {name: as_text(value) for name, value in loaded.arguments(texts).items()}
@@ -148,7 +157,7 @@ def run(
         show.print_facts(list(_facts(report)))
         if verbose:
             click.echo(report.explanation)
-        for path in filter(None, (trace, picture)):
+        for path in filter(None, (trace, timeline, picture)):
             click.echo(f"written: {path}")
     for text in report.warnings:
         show.warn(text)
@@ -172,14 +181,13 @@ def _measured(
             ):
                 (times,) = take_turns([lambda: timed(*built.args)], repeat, advance)
         log = Events(graph)
-        with compile(graph, executor, workers, events=log, rewrites=rewrites, **how) as recorded:
-            tasks = len(recorded.plan.tasks)
-            # Four events a task: ready, start, end, free.
-            bar = progress("recording" if times else "running", tasks, lambda: min(len(log) // 4, tasks))
-            with bar:
-                start = perf_counter()
-                result, _ = recorded(*built.args)
-                times = times or Times((perf_counter() - start,))
+        with (
+            compile(graph, executor, workers, events=log, rewrites=rewrites, **how) as recorded,
+            live("recording" if times else "running", log, len(recorded.plan.tasks)),
+        ):
+            start = perf_counter()
+            result, _ = recorded(*built.args)
+            times = times or Times((perf_counter() - start,))
     return Report(
         recorded.plan.graph,
         analyze(recorded.plan),

@@ -15,6 +15,7 @@ from typing import Any
 import click
 from rich.text import Text
 
+from dagexec.draw.labels import printable
 from dagexec.progress import console
 
 PREFIXES = ("", "k", "M", "G", "T", "P", "E")
@@ -77,6 +78,20 @@ def plural(number: int, noun: str) -> str:
     ('1 task', '2 tasks')
     """
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def abridged(name: str, longest: int) -> str:
+    """A name on one line; where it is too long, of its path of regions the first and the last, or the last.
+
+    >>> abridged("∇encoder[0]/attention[1]/dense[0] matmul", 30)
+    '∇encoder[0]/…/dense[0] matmul'
+    >>> abridged("∇encoder[0]/dense[0] matmul", 20)
+    '∇…/dense[0] matmul'
+    """
+    first, *between, last = name.split("/") if "/" in name else ("", name)
+    shorter = [f"{first}/…/{last}"] * bool(between) + [f"{'∇' * name.startswith('∇')}…/{last}"] * bool(first)
+    fitting = [text for text in (name, *shorter) if len(text) <= longest]
+    return printable(next(iter(fitting), name), longest)
 
 
 # --- what is printed ------------------------------------------------------------------------------------

@@ -1,0 +1,147 @@
+"""What the parallelism of a program is worth: measured costs, what they predict, and what runs really take.
+
+The costs are the seconds of each task on one worker, the median of several recorded runs. From these come
+work, span and critical path, and by simulation the time on any number of workers if handing a task over cost
+nothing. Beside that stands what unrecorded runs take here: one worker, and threads up to the number of cores,
+in turns, so that a slow minute hits all alike.
+
+>>> import numpy as np, dagexec
+>>> x = np.ones((100, 100))
+>>> found = study(dagexec.trace(lambda x: x @ x + x.T @ x)(x), (x,), workers=(1, 2, 64), rounds=2)
+>>> found.analysis.tasks, [(row.workers, row.measured is not None) for row in found.rows if row.workers != 2]
+(4, [(1, True), (64, False)])
+>>> all(row.least <= row.predicted for row in found.rows)
+True
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+from dagexec.analysis import Analysis, analyze, measured_seconds
+from dagexec.analysis.folding import Part, folded
+from dagexec.analysis.levels import Level, levels_of
+from dagexec.executors import Compiled, available_cores, compile
+from dagexec.graph import Graph
+from dagexec.plan import Plan
+from dagexec.simulation import simulate
+from dagexec.timing import Times, take_turns
+
+MOST_PARTS = 8  # of the critical path that are shown
+WARM_UP_RUNS, WARM_UP_SECONDS = 3, 1.0  # the third run of a compiled graph is by its program
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A number of workers: the least a run takes, max(work / P, span), what the simulation predicts, and the
+    times of real runs, where there are cores for them."""
+
+    workers: int
+    least: float
+    predicted: float
+    measured: Times | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Study:
+    """A plan with measured costs, what follows from them, and a row for each number of workers.
+
+    `analysis` is in seconds, `recorded` the number of runs that the costs are medians of.
+    """
+
+    plan: Plan
+    recorded: int
+    analysis: Analysis
+    levels: tuple[Level, ...]
+    critical_path: tuple[Part, ...]
+    rows: tuple[Row, ...]
+
+    @property
+    def most_workers(self) -> int:
+        """The largest number of workers that was asked for."""
+        return max(row.workers for row in self.rows)
+
+    def limits(self, workers: int) -> dict[str, float]:
+        """The time of a run level by level on so many workers, by what limits each level."""
+        found: dict[str, float] = {}
+        for level in self.levels:
+            limit = level.limit(workers)
+            found[limit] = found.get(limit, 0.0) + level.seconds(workers)
+        return found
+
+
+def study(
+    graph: Graph,
+    args: tuple[Any, ...],
+    workers: Sequence[int] = (1, 2, 4, 8),
+    rounds: int = 5,
+    on_round: Callable[[], None] = lambda: None,
+) -> Study:
+    """Record `rounds` runs of a graph on `args`, and time as many for each number of workers there are cores
+    for; 2 × `rounds` times `on_round` is called.
+
+    Raises ValueError for numbers that make no sense, and what the graph raises.
+    """
+    if rounds < 1 or not workers or min(workers) < 1:
+        raise ValueError(f"rounds={rounds}, workers={workers}: each must be at least one")
+    plan, costs = measured_costs(graph, args, rounds, on_round)
+    real = [number for number in workers if number <= available_cores()]
+    times = dict(zip(real, _timed(graph, args, real, rounds, on_round)))
+    found = analyze(plan, costs)
+    return Study(
+        plan=plan,
+        recorded=rounds,
+        analysis=found,
+        levels=tuple(levels_of(plan, costs)),
+        critical_path=tuple(folded(plan, found.critical_path, MOST_PARTS)),
+        rows=tuple(
+            Row(
+                number,
+                max(found.work / number, found.span),
+                simulate(plan, number, costs=costs).makespan,
+                times.get(number),
+            )
+            for number in workers
+        ),
+    )
+
+
+def measured_costs(
+    graph: Graph, args: tuple[Any, ...], rounds: int, on_round: Callable[[], None] = lambda: None
+) -> tuple[Plan, list[float]]:
+    """The plan of a graph as it is run on one worker, and for each task the median of its seconds in `rounds`
+    recorded runs, after one that does not count."""
+    with compile(graph, "serial", events=True) as recorded:
+        recorded(*args)
+        runs = []
+        for _ in range(rounds):
+            runs.append(measured_seconds(recorded.plan, recorded(*args)[1]))
+            on_round()
+        return recorded.plan, [median(seconds) for seconds in zip(*runs)]
+
+
+def _timed(
+    graph: Graph, args: tuple[Any, ...], workers: Sequence[int], rounds: int, on_round: Callable[[], None]
+) -> list[Times]:
+    """The times of runs on each number of workers, in turns."""
+    with ExitStack() as opened:
+        runs = []
+        for number in workers:
+            executor = "serial" if number == 1 else "threads"
+            compiled = opened.enter_context(compile(graph, executor, number))
+            _warm_up(compiled, args)
+            runs.append(lambda compiled=compiled: compiled(*args))
+        return take_turns(runs, rounds, on_round)
+
+
+def _warm_up(compiled: Compiled, args: tuple[Any, ...]) -> None:
+    begin = perf_counter()
+    for _ in range(WARM_UP_RUNS):
+        compiled(*args)
+        if perf_counter() - begin > WARM_UP_SECONDS:
+            return
