@@ -43,11 +43,16 @@ Cotangent = Any  # an Array; for a node with several results a pair (index, Arra
 
 
 def derive(
-    trace: Trace, nodes: Sequence[Node], seeds: Sequence[tuple[Node, Array]], wrt: Sequence[Node]
+    trace: Trace,
+    nodes: Sequence[Node],
+    seeds: Sequence[tuple[Node, Array]],
+    wrt: Sequence[Node],
+    found: dict[Node, Any] | None = None,
 ) -> list[Array]:
     """Record the backward nodes of `nodes` and return the gradient for each node of `wrt`.
 
     `seeds` are the results with their cotangents. A node that the results do not depend on has gradient zero.
+    `found`, if given, takes the gradient of each node on the way, of several results a tuple.
     """
     active = _depending_on(wrt, nodes)
     cotangents: dict[Node, list[Cotangent]] = {}
@@ -62,13 +67,19 @@ def derive(
             _label(trace, node)
             if node in targets:
                 cotangents[node] = [_total(cotangents[node])]
+                if found is not None:
+                    found[node] = cotangents[node][0]
                 continue
             parts = cotangents.pop(node)
             if node.op is ITEM:
                 pair = (node.params["index"], _total(parts))
+                if found is not None:
+                    found[node] = pair[1]
                 cotangents.setdefault(node.inputs[0], []).append(pair)
                 continue
             g = _totals(node.spec, parts) if isinstance(node.spec, tuple) else _total(parts)
+            if found is not None:
+                found[node] = g
             _apply_rules(trace, node, g, active, cotangents)
         return [_gradient(trace, node, cotangents) for node in wrt]
 

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     import networkx as nx
     import pydot
 
+    from dagexec.events import Events
+
 P = ParamSpec("P")
 R = TypeVar("R")
 Where = tuple[str, int]
@@ -262,6 +264,8 @@ class Graph:
             style: str = "plain",
             group: str | None = None,
             color: str = "phase",
+            events: Events | None = None,
+            theme: str = "light",
         ) -> pydot.Dot: ...
         def draw(
             self,
@@ -272,6 +276,17 @@ class Graph:
             style: str = "plain",
             group: str | None = None,
             color: str = "phase",
+            events: Events | None = None,
+            theme: str = "light",
+        ) -> None: ...
+        def to_html(
+            self,
+            path: str | PathLike[str],
+            *args: Any,
+            runs: Sequence[str] | None = None,
+            workers: int | None = None,
+            file: str | PathLike[str] | None = None,
+            started: Callable[[str], None] = ...,
         ) -> None: ...
 
 
