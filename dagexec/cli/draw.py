@@ -6,20 +6,27 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 from dagexec.cli.program import (
     debug_option,
+    executor_option,
     file_argument,
     forward_option,
     options,
     parameters_option,
     require_ending,
+    workers_option,
 )
 from dagexec.cli.show import plural
 from dagexec.draw.dot import CHOICES
+from dagexec.draw.measured import MEASURED
 from dagexec.draw.render import FORMATS
+from dagexec.events import Events
+from dagexec.executors import compile
 from dagexec.files import require_writable
-from dagexec.graphfile import graph_of, load
+from dagexec.graph import Graph
+from dagexec.graphfile import Built, graph_of, load
 from dagexec.rewrite import rewritten
 
 
@@ -45,7 +52,10 @@ def _choice(name: str, help: str) -> Any:
     ),
     _choice("style", "Operations with arrows, or operations and values."),
     _choice("group", "Frame what can run at the same time, or what runs as one task."),
-    _choice("color", "What the colours tell."),
+    _choice("color", "What the colours tell; time, memory and worker run it, to measure them."),
+    _choice("theme", "Light or dark ground."),
+    executor_option,
+    workers_option,
     click.option("--rewrites", is_flag=True, help="Draw it rewritten, as it is run."),
     forward_option,
     debug_option,
@@ -55,17 +65,35 @@ def draw(
     output: Path,
     texts: dict[str, str],
     depth: int,
+    executor: str,
+    workers: int | None,
     forward_only: bool,
     rewrites: bool,
     **chosen: str | None,
 ) -> None:
     """Draw the graph of FILE, with its backward graph."""
     require_image(output, "-o")
-    graph = graph_of(load(file).built(texts), forward_only)
+    built = load(file).built(texts)
+    graph = graph_of(built, forward_only)
     graph = rewritten(graph) if rewrites else graph
     choices: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
+    if choices.get("color") in MEASURED:
+        alone = "threads" if choices["color"] == "worker" else "serial"
+        choices["events"] = _recorded(built, graph, alone if executor == "auto" else executor, workers)
+        graph = choices["events"].graph
     graph.draw(output, depth=depth, **choices)
     click.echo(f"{output}: {plural(len(graph), 'node')}", err=True)
+
+
+def _recorded(built: Built, graph: Graph, executor: str, workers: int | None) -> Events:
+    """The events of a run of the graph as it is, after one that is not counted."""
+    log = Events(graph)
+    with np.errstate(all="ignore"):
+        with compile(graph, executor, workers, rewrites=()) as warm:
+            warm(*built.args)
+        with compile(graph, executor, workers, events=log, rewrites=()) as recorded:
+            recorded(*built.args)
+    return log
 
 
 def require_image(path: Path, option: str) -> None:

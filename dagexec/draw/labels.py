@@ -11,6 +11,7 @@ file, and what cannot be printed is shown by its escape.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ SYMBOLS = {
     "sqrt": "√",
 }
 MOST_VALUES = 3  # elements of an axis that are shown
+LARGEST_CONSTANT = 1_000_000  # elements of an array that is looked through
 HOLE = "·"  # where a value comes in over an edge
 
 
@@ -66,6 +68,22 @@ def quoted(*lines: str) -> str:
     return '"' + "\\n".join(safe) + '"'
 
 
+WIDTHS = {  # of a sign, in units of the font's size; generous, since the reader's font is not known
+    "ijl.,:;'|![](){}I ·tfr/\\": 0.4,
+    "mwMW%@∇Σ×…": 0.9,
+}
+WIDTH_OF = {sign: width for signs, width in WIDTHS.items() for sign in signs}
+
+
+def text_width(line: str, size: float) -> float:
+    """About how wide a line of text is, in the unit of the font's `size`.
+
+    >>> round(text_width("tanh 64×256", 10.0))
+    67
+    """
+    return size * sum([WIDTH_OF.get(sign, 0.62 if ord(sign) < 0x1100 else 1.0) for sign in line])
+
+
 def dims(spec: Any) -> str:
     """The shape as `32×128`; nothing for a scalar or an unknown shape.
 
@@ -73,6 +91,30 @@ def dims(spec: Any) -> str:
     '32×128'
     """
     return "×".join(map(str, spec.shape)) if isinstance(spec, Spec) else ""
+
+
+def duration(seconds: float) -> str:
+    """A time with three digits.
+
+    >>> duration(0.0000123), duration(0.0123)
+    ('12.3 µs', '12.3 ms')
+    """
+    if seconds >= 1:
+        return f"{seconds:.3g} s"
+    return f"{seconds * 1e6:.3g} µs" if seconds < 1e-3 else f"{seconds * 1e3:.3g} ms"
+
+
+def size_text(nbytes: float) -> str:
+    """A number of bytes with three digits.
+
+    >>> size_text(131072), size_text(20)
+    ('128 KiB', '20 B')
+    """
+    for unit in ("B", "KiB", "MiB"):
+        if nbytes < 1000:
+            return f"{nbytes:.3g} {unit}"
+        nbytes /= 1024
+    return f"{nbytes:.3g} GiB"
 
 
 def number(value: Any) -> str:
@@ -134,22 +176,36 @@ PARAMETERS: dict[str, Any] = {
 }
 
 
-def applied(node: Node, scalar: bool) -> str:
-    """The op, applied to its scalar constants, with holes for its other inputs: `multiply(·, 2)`, `· × 2`."""
+def is_transpose(node: Node) -> bool:
+    """Whether a node swaps the last two axes and nothing else."""
+    if node.op.name != "permute_dims":
+        return False
+    axes = tuple(node.params["axes"])
+    return len(axes) > 1 and axes == (*range(len(axes) - 2), len(axes) - 1, len(axes) - 2)
+
+
+def applied(node: Node, scalar: bool, turned: Collection[Node] = ()) -> str:
+    """The op, applied to its scalar constants, with holes for its other inputs: `multiply(·, 2)`, `· × 2`.
+
+    Inputs in `turned` are not drawn, but shown as transposed: `matmul(·ᵀ, ·)`.
+    """
     symbol = SYMBOLS.get(node.op.name) if scalar else None
     name = printable(symbol or node.op.name)
-    if not any(map(is_scalar_constant, node.inputs)):
+    if not any(is_scalar_constant(source) or source in turned for source in node.inputs):
         return name
-    words = [number(source.params["value"]) if is_scalar_constant(source) else HOLE for source in node.inputs]
+    words = [
+        number(source.params["value"]) if is_scalar_constant(source) else HOLE + "ᵀ" * (source in turned)
+        for source in node.inputs
+    ]
     return f" {name} ".join(words) if symbol and len(words) == 2 else f"{name}({', '.join(words)})"
 
 
-def op_label(node: Node, *, scalar: bool = False, shape: bool = True) -> str:
+def op_label(node: Node, *, scalar: bool = False, shape: bool = True, turned: Collection[Node] = ()) -> str:
     """Name, constants and shape of one operation; among scalars the usual sign instead of the name."""
     tell = PARAMETERS.get(node.op.name)
     words = [
         f"{printable(node.name, LONGEST // 2)} =" if is_keyed(node) else "",
-        applied(node, scalar),
+        applied(node, scalar, turned),
         tell(**node.params) if tell else "",
         dims(node.spec) if shape else "",
     ]
@@ -171,6 +227,21 @@ def value_label(node: Node) -> str:
     """Name (where there is one) and shape of a value."""
     words = [printable(node.name, LONGEST // 2), dims(node.spec)]
     return " ".join(word for word in words if word) or ("scalar" if isinstance(node.spec, Spec) else "value")
+
+
+def constant_label(node: Node) -> str:
+    """A constant array: the one number it is full of, or that it is a constant; and its shape.
+
+    >>> from dagexec.graph import CONSTANT
+    >>> zeros = np.zeros((64, 256))
+    >>> constant_label(Node(CONSTANT, params={"value": zeros}, spec=Spec(zeros.shape, zeros.dtype)))
+    '0 64×256'
+    """
+    value, what = node.params.get("value"), "constant"
+    if isinstance(value, np.ndarray) and value.dtype.kind in "biuf" and 0 < value.size <= LARGEST_CONSTANT:
+        first = value.flat[0]
+        what = number(first) if bool((value == first).all()) else what
+    return f"{what} {dims(node.spec) or printable(node.name)}".rstrip()
 
 
 def region_label(name: str, phase: str) -> str:

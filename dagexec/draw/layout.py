@@ -1,156 +1,252 @@
-"""Where boxes stand: forward runs along the columns to the right, backward returns to the left beneath it.
+"""Where everything of a picture stands, in points: boxes, frames, arrows.
 
-A backward box stands in the column of its forward twin, so the backward row is the mirror of the forward row.
-Only columns are decided here; rows, and the curves of the arrows, are Graphviz's work.
-
->>> from dagexec.draw.picture import Arrow, Box, Picture
->>> def box(key, phase="forward", twin=None):
-...     return Box(key, "op", (key,), phase, (), "elementwise", twin=twin)
->>> boxes = (box("a"), box("b"), box("db", "backward", "b"), box("da", "backward", "a"))
->>> arrows = (Arrow("a", "b", "", False), Arrow("db", "da", "", False))
->>> columns(Picture(boxes, arrows, 0))
-{'a': 1, 'b': 2, 'db': 2, 'da': 1}
+`cells_by_twin` or `cells_by_level` give each box its cell, `Router` each arrow its way, `Grid` the points.
+Chips, the inputs that stand on their readers, are placed last.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
+from dagexec.draw.bands import cells_by_level
+from dagexec.draw.grid import Framed, Grid, Point, Size, spline
+from dagexec.draw.labels import text_width
 from dagexec.draw.picture import Arrow, Box, Picture
-from dagexec.graph import PHASES
+from dagexec.draw.routes import Area, Cell, Router, Strip, Way
+from dagexec.draw.twins import Path, cells_by_twin
 
-REACH = 9  # columns that an arrow may cross
-REACH_OF_SHARED = 6  # the same for a value that many read, and for the sum of many gradients
-REACH_OF_SAVED = 3  # the same from forward to backward, which crosses rows as well
-NAMED = 2  # names on one tag
+FONT_SIZE = 11.0
+CHIP_FONT_SIZE = 9.0
+ARROW_FONT_SIZE = 9.0
+FRAME_FONT_SIZE = 10.0
+LINE = 1.25  # height of a line of text
+CHIP_GAP = 4.0  # from a chip to what it stands on
+PAD = 6.0  # from a frame to what it holds
+TITLE = 11.0  # height of a frame's label
+RIM = 4.0  # from the inner outline of a loss to the outer
+HEAD_LENGTH = 6.0  # of an arrowhead
 
-Neighbours = Mapping[str, Sequence[str]]
+Frames = Mapping[str, tuple[tuple[str, str], ...]]  # by box, from outside: what tells a frame, its label
 
 
-def columns(picture: Picture) -> dict[str, int]:
-    """The column of each box, by key: backward boxes beside their twins, inputs beside their first reader."""
-    before, after = _neighbours(picture)
-    column = _forward_columns(picture.boxes, before, after)
-    last = max(column.values(), default=1)
-    phase = {box.key: box.phase for box in picture.boxes}
+@dataclass(frozen=True)
+class Rectangle:
+    """A rectangle by its middle, y downwards."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A rectangle around boxes, with a label at its upper left."""
+
+    label: str
+    phase: str
+    place: Rectangle
+    title: Point
+
+
+@dataclass(frozen=True)
+class Line:
+    """An arrow's control points and tip, and where its label stands."""
+
+    arrow: Arrow
+    points: tuple[Point, ...]
+    tip: Point
+    label: Point
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The whole picture in points."""
+
+    boxes: Mapping[str, Rectangle]
+    frames: tuple[Frame, ...]
+    lines: tuple[Line, ...]
+
+
+def lay_out(picture: Picture, frames: Frames, *, by_level: bool, style: str) -> Layout:
+    """Place all boxes, frames and arrows; `by_level`: levels as rows, else backward beneath forward."""
+    standing = {box.key: box for box in picture.boxes if box.beside is None}
+    chips: dict[str, list[Box]] = {}
     for box in picture.boxes:
-        if box.phase == "forward":
-            continue
-        if box.twin in column:
-            column[box.key] = column[box.twin]
-        else:  # a backward value or an update: one further on the way back
-            behind = [column[key] for key in before[box.key] if phase[key] != "forward"]
-            column[box.key] = min(behind, default=last + 1) - 1
-    return _beside_readers(picture.boxes, after, column)
+        if box.beside is not None:
+            chips.setdefault(box.beside, []).append(box)
+    arrows = [arrow for arrow in picture.arrows if arrow.source in standing]
+    bare = Picture(tuple(standing.values()), tuple(arrows), 0)
+    paths = {key: tuple(name for name, _ in path) for key, path in frames.items()}
+    if by_level:
+        cells, framed = cells_by_level(bare)
+    else:
+        cells = cells_by_twin(bare, paths)
+        framed = _framed(bare, cells, frames)
+    areas: dict[str, tuple[Area, ...]] = {}
+    if not by_level:
+        for box in bare.boxes:
+            path = paths.get(box.key, ())
+            areas[box.key] = tuple(
+                framed[box.phase, path[:depth]][0].area for depth in range(1, len(path) + 1)
+            )
+    extents = {key: extent(box, style) for key, box in ((box.key, box) for box in picture.boxes)}
+    sizes = {}
+    for key in standing:
+        width, height = extents[key]
+        stack = [extents[chip.key] for chip in chips.get(key, ())]
+        widest = max((size[0] for size in stack), default=0.0)
+        high = sum(size[1] + CHIP_GAP for size in stack)
+        sizes[key] = (
+            Size(height, width, widest + CHIP_GAP if stack else 0.0, high)
+            if by_level
+            else Size(width, height, high, widest)
+        )
+    ways = Router(standing, cells, areas, () if by_level else chips).ways(arrows)
+    grid = Grid(cells, sizes, [one for one, _ in framed.values()], ways, _room(ways, cells, by_level))
+    placed = {}
+    for key in standing:
+        along, across = grid.centre(key)
+        x, y = (across, along) if by_level else (along, across)
+        placed[key] = Rectangle(x, y, *extents[key])
+        _place_chips(placed, placed[key], chips.get(key, ()), extents, by_level)
+    labelled: set[object] = set()
+    lines = []
+    for way in ways:
+        told = (way.net, way.arrow.label) in labelled or not way.arrow.label
+        labelled.add((way.net, way.arrow.label))
+        lines.append(_line(way, grid, by_level, told))
+    for found in chips.values():
+        lines += _chip_lines(found, placed, by_level)
+    return Layout(
+        placed,
+        tuple(_frame(one, label, key[0], grid, by_level) for key, (one, label) in framed.items()),
+        tuple(lines),
+    )
 
 
-def levels(picture: Picture) -> tuple[dict[str, int], dict[str, str]]:
-    """The column of each box, and the level of each operation, by key.
+def extent(box: Box, style: str) -> tuple[float, float]:
+    """Width and height that the label of a box needs."""
+    chip = box.kind == "input"
+    size = CHIP_FONT_SIZE if chip or (style == "bipartite" and box.kind == "value") else FONT_SIZE
+    width = max((text_width(line, size) for line in box.label), default=0.0)
+    height = LINE * size * len(box.label)
+    rim = 2 * RIM if box.role == "loss" else 0.0
+    if box.kind in ("op", "fold") and style == "bipartite":
+        return width * 1.15 + 12 + rim, height + 10 + rim
+    if box.role == "sum":
+        return width + 22, height + 9
+    if box.kind == "value" and style == "bipartite":
+        return max(width + 6, height + 6) + rim, max(height + 6, min(width + 6, 26.0)) + rim
+    return width + (8 if chip else 12) + rim, height + (3 if chip else 8) + rim
 
-    Operations of one level can run at the same time: in level n of a phase stand those with n - 1 others of
-    that phase before them on the longest way.
-    """
-    before, after = _neighbours(picture)
-    phase = {box.key: box.phase for box in picture.boxes}
-    is_operation = {box.key: box.kind in ("op", "fold") for box in picture.boxes}
-    level: dict[str, int] = {}
+
+def _framed(
+    picture: Picture, cells: Mapping[str, Cell], frames: Frames
+) -> dict[tuple[str, Path], tuple[Framed, str]]:
+    """The frame of each region in each phase, outer ones first."""
+    found: dict[tuple[str, Path], list[int]] = {}
+    labels: dict[tuple[str, Path], str] = {}
     for box in picture.boxes:
-        behind = (level[key] for key in before[box.key] if phase[key] == box.phase)
-        level[box.key] = max(behind, default=0) + is_operation[box.key]
-    for box in reversed(picture.boxes):  # what reads only forward values can wait for the gradient it meets
-        readers = [level[key] - is_operation[key] for key in after[box.key] if phase[key] == box.phase]
-        made = [key for key in before[box.key] if phase[key] == box.phase]
-        if box.phase == "backward" and readers and len(readers) >= len(made):
-            level[box.key] = max(level[box.key], min(readers))
-    depth = {name: max((level[key] for key in level if phase[key] == name), default=0) for name in PHASES}
-    # Two columns a level: its operations, and the values they make. Backward starts beneath forward's last.
-    start = {
-        "forward": 0,
-        "backward": 2 * depth["forward"],
-        "update": 2 * (depth["forward"] - depth["backward"]),
+        column, lane = cells[box.key]
+        path: Path = ()
+        for name, label in frames.get(box.key, ()):
+            path = (*path, name)
+            area = found.setdefault((box.phase, path), [column, column, lane, lane])
+            area[:] = min(area[0], column), max(area[1], column), min(area[2], lane), max(area[3], lane)
+            labels[box.phase, path] = label
+    rank: dict[tuple[str, Path], int] = {}
+    for phase, path in sorted(found, key=lambda key: len(key[1]), reverse=True):
+        mine = rank.setdefault((phase, path), 1)
+        if len(path) > 1:
+            outer = phase, path[:-1]
+            rank[outer] = max(rank.get(outer, 1), mine + 1)
+    return {
+        (phase, path): (
+            Framed(
+                Area(*area),
+                number := rank[phase, path],
+                PAD * number,
+                (PAD + TITLE) * number,
+                tuple(name.split("[")[0] for name in path),
+            ),
+            labels[phase, path],
+        )
+        for (phase, path), area in sorted(found.items(), key=lambda part: len(part[0][1]))
     }
-    column, name_of = {}, {}
-    for box in picture.boxes:
-        place = 2 * level[box.key] - is_operation[box.key]
-        column[box.key] = place if box.phase == "forward" else start[box.phase] - place
-        if is_operation[box.key]:
-            name_of[box.key] = f"{box.phase} {level[box.key]}"
-    return _beside_readers(picture.boxes, after, column), name_of
 
 
-def with_tags(picture: Picture, column: dict[str, int]) -> tuple[Picture, dict[str, int]]:
-    """The picture with each arrow across many columns cut into two short ones, that end in tags.
-
-    A tag names what is at the other end; an input has none on its side. Nobody follows a line across many
-    columns, and Graphviz, which finds a way for it through each of them, takes minutes for a few hundred.
-    """
-    place = {number: index for index, number in enumerate(sorted(set(column.values())))}
-    box_of = {box.key: box for box in picture.boxes}
-    readers = Counter(arrow.source for arrow in picture.arrows)
-    near: list[Arrow] = []
-    ends: dict[tuple[str, str, bool], list[str]] = {}  # names of the boxes far away, by what tag tells them
-    for arrow in picture.arrows:
-        source, target = box_of[arrow.source], box_of[arrow.target]
-        reach = REACH_OF_SHARED if target.role == "sum" or readers[arrow.source] > 2 else REACH
-        reach = REACH_OF_SAVED if arrow.saved else reach
-        if abs(place[column[target.key]] - place[column[source.key]]) <= reach:
-            near.append(arrow)
+def _room(ways: list[Way], cells: Mapping[str, Cell], by_level: bool) -> dict[Strip, float]:
+    """What the labels of arrows need: their width between columns, or their height above a track."""
+    room: dict[Strip, float] = {}
+    for way in ways:
+        if not way.arrow.label:
             continue
-        if source.kind != "input":  # an input's name is known from its own box
-            ends.setdefault((source.key, "to", arrow.saved), []).append(target.name)
-        ends.setdefault((target.key, "from", arrow.saved), []).append(source.name)
-    tags = []
-    for (key, side, saved), names in ends.items():
-        at, tag = box_of[key], f"{key}_{side}{'_saved' * saved}"
-        more = f" +{len(names) - NAMED}" if len(names) > NAMED else ""
-        label = f"{side} {', '.join(names[:NAMED])}{more}"
-        scope = () if at.kind == "fold" else at.scope
-        tags.append(Box(tag, "tag", (label,), at.phase, scope, at.family, tooltip=tuple(names)))
-        near.append(Arrow(key, tag, "", saved) if side == "to" else Arrow(tag, key, "", saved))
-        rightwards = (side == "to") == (at.phase == "forward")
-        column[tag] = column[key] + (1 if rightwards else -1)
-    return Picture((*picture.boxes, *tags), tuple(near), picture.folded), column
+        if way.along is not None:
+            strip, size = ("lanes", way.along), ARROW_FONT_SIZE
+        else:
+            column = max(cells[way.arrow.source][0], cells[way.arrow.target][0])
+            strip, size = ("columns", column), text_width(way.arrow.label, ARROW_FONT_SIZE)
+        room[strip] = max(room.get(strip, 0.0), size)
+    return room
 
 
-def _neighbours(picture: Picture) -> tuple[Neighbours, Neighbours]:
-    """Who stands before and after each box, without the arrows against the order of the boxes.
-
-    Those exist where scopes are folded that were entered more than once; leaving them out keeps this acyclic.
-    """
-    order = {box.key: number for number, box in enumerate(picture.boxes)}
-    before: dict[str, list[str]] = {key: [] for key in order}
-    after: dict[str, list[str]] = {key: [] for key in order}
-    for arrow in picture.arrows:
-        if order[arrow.source] < order[arrow.target]:
-            before[arrow.target].append(arrow.source)
-            after[arrow.source].append(arrow.target)
-    return before, after
-
-
-def _forward_columns(boxes: Sequence[Box], before: Neighbours, after: Neighbours) -> dict[str, int]:
-    """As early as possible, then as late as possible where that makes arrows shorter."""
-    forward = [box for box in boxes if box.phase == "forward"]
-    column: dict[str, int] = {}
-    for box in forward:
-        earliest = max((column[key] for key in before[box.key] if key in column), default=0)
-        column[box.key] = 0 if box.kind == "input" else earliest + 1
-    scope = {box.key: box.scope for box in forward}
-    inputs = {box.key for box in forward if box.kind == "input"}
-    for box in reversed(forward):
-        readers = [key for key in after[box.key] if key in column]
-        made = [key for key in before[box.key] if key in column and key not in inputs]
-        # A region stays together: what another region reads does not wait for it.
-        if len(readers) >= max(len(made), 1) and all(scope[key] == box.scope for key in readers):
-            column[box.key] = max(column[box.key], min(column[key] for key in readers) - 1)
-    return column
+def _place_chips(
+    placed: dict[str, Rectangle],
+    on: Rectangle,
+    chips: list[Box] | tuple[()],
+    extents: Mapping[str, tuple[float, float]],
+    by_level: bool,
+) -> None:
+    """Chips stand on their reader, one on the other; where the flow runs down, to the left of it."""
+    if by_level:
+        y = on.y - sum(extents[chip.key][1] + CHIP_GAP for chip in chips) / 2
+        for chip in chips:
+            width, height = extents[chip.key]
+            placed[chip.key] = Rectangle(
+                on.x - on.width / 2 - CHIP_GAP - width / 2, y + (height + CHIP_GAP) / 2, width, height
+            )
+            y += height + CHIP_GAP
+        return
+    y = on.y - on.height / 2
+    for chip in chips:
+        width, height = extents[chip.key]
+        y -= CHIP_GAP + height
+        placed[chip.key] = Rectangle(on.x, y + height / 2, width, height)
 
 
-def _beside_readers(boxes: Sequence[Box], after: Neighbours, column: dict[str, int]) -> dict[str, int]:
-    """Inputs one column before their first reader: in the phase they belong to, if any reads them there."""
-    phase = {box.key: box.phase for box in boxes}
-    for box in boxes:
-        if box.kind == "input" and after[box.key]:
-            near = [column[key] for key in after[box.key] if phase[key] == box.phase]
-            column[box.key] = min(near or [column[key] for key in after[box.key]]) - 1
-    return column
+def _chip_lines(chips: list[Box], placed: Mapping[str, Rectangle], by_level: bool) -> list[Line]:
+    lines = []
+    reader = chips[0].beside
+    assert reader is not None
+    below = placed[reader]
+    for chip in chips:
+        place = placed[chip.key]
+        if by_level:
+            start = place.x + place.width / 2, place.y
+            end = below.x - below.width / 2, min(max(place.y, below.y - 5), below.y + 5)
+        else:
+            start, end = (place.x, place.y + place.height / 2), (place.x, below.y - below.height / 2)
+            below = place
+        lines.append(Line(Arrow(chip.key, reader), (start, start, end, end), end, start))
+    return lines
+
+
+def _line(way: Way, grid: Grid, by_level: bool, told: bool) -> Line:
+    corners = grid.points(way)
+    label = grid.label(way, corners)
+    points, tip = spline(corners, HEAD_LENGTH)
+    if by_level:
+        points = [(y, x) for x, y in points]
+        tip, label = (tip[1], tip[0]), (label[1], label[0])
+    arrow = replace(way.arrow, label="") if told else way.arrow
+    return Line(arrow, tuple(points), tip, label)
+
+
+def _frame(framed: Framed, label: str, phase: str, grid: Grid, by_level: bool) -> Frame:
+    x0, x1, y0, y1 = grid.frame(framed)
+    if by_level:
+        x0, x1, y0, y1 = y0, y1, x0, x1
+    title = x0 + 6 + text_width(label, FRAME_FONT_SIZE) / 2, (y0 + y1) / 2 if by_level else y0 + 8
+    return Frame(label, phase, Rectangle((x0 + x1) / 2, (y0 + y1) / 2, x1 - x0, y1 - y0), title)

@@ -17,15 +17,18 @@ between the box that makes it and those that read it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any
 
+from dagexec.draw.folding import Folding, folding
 from dagexec.draw.labels import (
+    constant_label,
     dims,
     element_label,
     gradient_name,
+    is_transpose,
     known_value,
     op_label,
     op_name,
@@ -37,6 +40,7 @@ from dagexec.draw.labels import (
 from dagexec.graph import CONSTANT, INPUT, ITEM, Graph, Node, Scope, Spec, is_scalar_constant
 
 Group = Any  # what the nodes of one box have in common; for a node drawn by itself, the node
+MOST_SHAPES = 2  # on one arrow
 MOST_INPUTS = 10  # of more inputs, a folded picture shows those together that the same boxes read
 
 
@@ -54,7 +58,9 @@ class Box:
     twin: str | None = None
     tooltip: tuple[str, ...] = ()
     nodes: int = 1
-    name: str = ""  # what a tag calls it
+    name: str = ""  # what others call it
+    beside: str | None = None  # the box that an input stands on, as a chip; key of its only reader
+    members: tuple[int, ...] = ()  # places of its nodes in the graph
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,28 +69,39 @@ class Arrow:
 
     source: str
     target: str
-    label: str
-    saved: bool
+    label: str = ""
+    saved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Boxes in the order of the graph's nodes, the arrows between them, and how many nodes share a box."""
+    """Boxes in the order of the graph's nodes, and the arrows between them.
+
+    `folded` nodes share a box; `turned` products have a transpose in their label.
+    """
 
     boxes: tuple[Box, ...]
     arrows: tuple[Arrow, ...]
-    folded: int
+    folded: int = 0
+    turned: int = 0
 
 
-def picture(graph: Graph, *, level: str, depth: int = 1, bipartite: bool = False) -> Picture:
-    """The boxes and arrows of `graph`, which is made of scalars already for level "scalar"."""
-    view = _View(graph, depth if level == "high" else None, scalar=level == "scalar", bipartite=bipartite)
+def picture(
+    graph: Graph, *, level: str, depth: int = 1, brief: bool = False, bipartite: bool = False
+) -> Picture:
+    """The boxes and arrows of `graph`, which is made of scalars already for level "scalar".
+
+    `depth` and `brief` are for level "high": see `folding`.
+    """
+    fold = folding(graph, depth, brief=brief) if level == "high" else None
+    view = _View(graph, fold, scalar=level == "scalar", bipartite=bipartite)
     boxes = [view.box(group) for group in view.members]
     if bipartite:
         boxes += [view.value_box(value) for value in view.values()]
     folded = sum(box.nodes for box in boxes if box.nodes > 1 and box.kind != "input")
     boxes.sort(key=lambda box: (int(box.key[1:]), box.key))
-    return Picture(tuple(boxes), tuple(view.arrows()), folded)
+    turned = sum(any(source in view.turned for source in node.inputs) for node in view.reads)
+    return Picture(tuple(boxes), tuple(view.arrows()), folded, turned)
 
 
 def is_scalar(node: Node) -> bool:
@@ -119,11 +136,30 @@ def loss_of(graph: Graph) -> set[Node]:
     )
 
 
+def _flow_label(values: Collection[Node]) -> str:
+    """How many values of which shapes flow: `64×256, 2 of 64`, or only how many."""
+    shapes = Counter(sorted(dims(value.spec) or "1" for value in values))
+    if not all(isinstance(value.spec, Spec) for value in values):
+        return f"{len(values)} values" if len(values) > 1 else ""
+    if len(shapes) > MOST_SHAPES:
+        return f"{len(values)} arrays"
+    return ", ".join(f"{count} of {shape}" if count > 1 else shape for shape, count in shapes.items())
+
+
+def _turned(graph: Graph) -> set[Node]:
+    """The transposes that only products read: they cost nothing, and stand in the products' labels."""
+    turned = {node for node in graph.nodes if is_transpose(node)}.difference(graph.outputs)
+    for node in graph.nodes:
+        if node.op.name != "matmul":
+            turned.difference_update(node.inputs)
+    return turned
+
+
 class _View:
     """Which nodes are drawn, which of them share a box, and what each reads. Made once for a picture."""
 
-    def __init__(self, graph: Graph, depth: int | None, *, scalar: bool, bipartite: bool) -> None:
-        self.depth = depth
+    def __init__(self, graph: Graph, fold: Folding | None, *, scalar: bool, bipartite: bool) -> None:
+        self.fold = fold
         self.scalar = scalar
         self.bipartite = bipartite
         self.position = {node: number for number, node in enumerate(graph.nodes)}
@@ -131,12 +167,13 @@ class _View:
         self.taken: dict[Group, set[Node]] = {}  # all that the nodes of a group read
         self.members: dict[Group, list[Node]] = {}
         self.group_of: dict[Node, Group] = {}  # of each drawn node, and of the items of one
+        self.turned = _turned(graph) if fold is None and not scalar else set()
         seen_as: dict[Node, tuple[Node, ...]] = {}
         for node in graph.nodes:
             reads = tuple(value for source in node.inputs for value in seen_as[source])
             if is_scalar_constant(node):
                 seen_as[node] = ()
-            elif scalar and not is_scalar(node):
+            elif node in self.turned or (scalar and not is_scalar(node)):
                 seen_as[node] = reads
             else:
                 seen_as[node] = (node,)
@@ -146,11 +183,11 @@ class _View:
         self.roles |= dict.fromkeys(loss_of(graph), "loss")
         self.outputs = {value for output in graph.outputs for value in seen_as[output]}
         inputs = [node for node in graph.inputs if node in self.members]
-        if depth is not None and len(inputs) > MOST_INPUTS:
-            self._join(inputs)
+        if fold is not None:
+            self._join(inputs, 2 if len(inputs) > MOST_INPUTS else 3)
 
-    def _join(self, inputs: Sequence[Node]) -> None:
-        """Make one group of all inputs that are parts of one argument and that the same boxes read."""
+    def _join(self, inputs: Sequence[Node], least: int) -> None:
+        """Make groups of inputs, at `least` so many, parts of one argument with the same readers."""
         readers: dict[Node, set[Group]] = {node: set() for node in inputs}
         for node, reads in self.reads.items():
             group = self.group_of[node]
@@ -162,7 +199,7 @@ class _View:
             argument = node.name.partition(".")[0]
             alike.setdefault(("inputs", argument, frozenset(groups)), []).append(node)
         for group, nodes in alike.items():
-            if len(nodes) > 1:
+            if len(nodes) >= least:
                 for node in nodes:
                     del self.members[node]
                     self.group_of[node] = group
@@ -173,11 +210,11 @@ class _View:
             self.group_of[node] = self.group_of[reads[0]]
             return
         group: Group = node
-        if self.depth is not None and node.op not in (INPUT, CONSTANT):
-            if node.scope:
-                group = (node.scope[: self.depth], node.phase)
-            elif is_gradient_sum(node) and node.grad_of is not None:
+        if self.fold is not None and node.op not in (INPUT, CONSTANT):
+            if is_gradient_sum(node) and node.grad_of is not None and not node.scope:
                 group = ("sum", node.grad_of)
+            elif region := self.fold.region(node):
+                group = (region, node.phase)
         self.reads[node] = reads
         self.taken.setdefault(group, set()).update(reads)
         self.members.setdefault(group, []).append(node)
@@ -189,6 +226,10 @@ class _View:
 
     def box(self, group: Group) -> Box:
         """The box of a group of nodes."""
+        members = tuple([self.position[node] for node in self.members[group]])
+        return replace(self._box(group), members=members)
+
+    def _box(self, group: Group) -> Box:
         nodes = self.members[group]
         found = {self.roles.get(node, "") for node in nodes}
         role = next((role for role in ("loss", "output") if role in found), "")
@@ -205,7 +246,9 @@ class _View:
             key, family, twin = self.key(group), first.op.family, self._key_of(group[1])
             return Box(key, "op", label, first.phase, (), family, "sum", twin, details, len(nodes), name)
         scope, phase = group
-        label = (region_label("/".join(scope), phase), f"{len(nodes)} ops")
+        sliced = self.fold is not None and first in self.fold.slice_of
+        name = "/".join(scope)
+        label = (printable(name) if sliced else region_label(name, phase), f"{len(nodes)} ops")
         twin = (
             self.key((scope, "forward"))
             if phase != "forward" and (scope, "forward") in self.members
@@ -219,7 +262,9 @@ class _View:
         parts = [node.name.split(".") for node in nodes]
         common = takewhile(lambda level: len(set(level)) == 1, zip(*parts))
         name = printable(".".join(level[0] for level in common), 30)
-        label = (f"{name} {len(nodes)} inputs".lstrip(),)
+        rest = [".".join(part[len(name.split(".")) if name else 0 :]) for part in parts]
+        listed = " ".join([name, *rest]).strip()
+        label = (listed if len(listed) <= 20 else f"{name} {len(nodes)} inputs".lstrip(),)
         details = tuple(value_label(node) for node in nodes)
         family = nodes[0].op.family
         return Box(
@@ -228,25 +273,25 @@ class _View:
 
     def _single(self, node: Node, role: str) -> Box:
         kind = "op"
-        label = op_label(node, scalar=self.scalar, shape=not self.bipartite)
+        label = op_label(node, scalar=self.scalar, shape=not self.bipartite, turned=self.turned)
         if node.op is INPUT:
             kind, label = "input", value_label(node)
         elif node.op is CONSTANT:
-            kind, label = "input", f"constant {dims(node.spec) or printable(node.name)}".rstrip()
+            kind, label = "input", constant_label(node)
         elif self.scalar and node.op.name == "getitem":
             kind, label = "input", element_label(node)
         elif role == "sum" or is_gradient_sum(node):
             role, label = "sum", f"Σ {label}"
         gradient = f"∇{name}" if node in self.outputs and (name := gradient_name(node)) else ""
-        if gradient and not self.bipartite:
-            label = f"{gradient} = {label}"
+        named = gradient and not self.bipartite
         key = self.key(self.group_of[node])
-        twin = self._key_of(node.grad_of)
+        twin = None if self.scalar else self._key_of(node.grad_of)  # one op is many scalars
         details = tuple(tooltip(node))
         name = gradient or (printable(label.split(" ")[0], 30) if kind == "input" else op_name(node))
         if role == "sum" and not gradient and node.grad_of is not None and node.grad_of.op is INPUT:
             name = f"Σ of ∇{printable(node.grad_of.name, 30)}"
         lines = tuple(label.split(" ", 1)) if self.bipartite and kind == "input" else (label,)
+        lines = (f"{gradient} =", *lines) if named else lines
         if (value := known_value(node)) and (kind == "input" or not self.bipartite):
             lines = (*lines, value)
         return Box(key, kind, lines, node.phase, node.scope, node.op.family, role, twin, details, 1, name)
@@ -286,10 +331,14 @@ class _View:
         return node.op in (INPUT, CONSTANT) or (self.scalar and node.op.name == "getitem")
 
     def _keeper(self, value: Node, reader: Group) -> Group:
-        """Where a box gets a value from. What its forward twin has read, a folded box gets from the twin."""
-        if self.depth is not None and isinstance(reader, tuple) and reader[1] == "backward":
-            twin = (reader[0], "forward")
+        """Where a box gets a value from: what its forward twin has read, from the twin, which keeps it."""
+        if isinstance(reader, tuple) and reader[1] == "backward":
+            twin: Group = (reader[0], "forward")
             if value in self.taken.get(twin, ()):
+                return twin
+        if isinstance(reader, Node) and reader.phase == "backward" and not (self.bipartite or self.scalar):
+            twin = reader.grad_of
+            if twin in self.members and twin is not reader and value in self.taken.get(twin, ()):
                 return twin
         return self.group_of[value]
 
@@ -309,14 +358,18 @@ class _View:
                     flows.setdefault((source, self.key(group)), []).append((value, node))
         for (source, target), uses in flows.items():
             value, node = uses[0]
-            saved = value.phase == "forward" and node.phase == "backward"
+            saved = (
+                value.phase == "forward" and node.phase == "backward" and value.op not in (INPUT, CONSTANT)
+            )
+            saved = saved or (value.op in (INPUT, CONSTANT) and source != self.key(self.group_of[value]))
             folded = len(self.members[self.group_of[value]]) > 1
             told = (
                 folded
                 and not self._is_source(value)
                 and not saved
                 and not self.bipartite
-                and self.roles.get(node) != "sum"
+                and node.phase != "update"
+                and not (isinstance(group := self.group_of[node], tuple) and group[0] == "sum")
             )
-            label = ", ".join(dict.fromkeys(dims(value.spec) for value, _ in uses)) if told else ""
+            label = _flow_label({value for value, _ in uses}) if told else ""
             yield Arrow(source, target, printable(label), saved)

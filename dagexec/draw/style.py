@@ -1,197 +1,159 @@
-"""What things look like: tables of colours, shapes and lines, and the legend made from them.
+"""What things look like: shapes and lines by what they stand for, and the filling of each box.
 
-The colours are tints of Okabe and Ito's palette, told apart by colour-blind eyes; and colour is never the
-only sign. The phase shows in the corners of a box, the role in its outline.
+Colour is never the only sign: the phase shows in the corners of a box, the role in its outline, a measured
+figure in its label.
 """
 
 from __future__ import annotations
 
-import html
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dagexec.draw.labels import printable
-from dagexec.draw.picture import Arrow, Box, Picture
+from dagexec.draw.measured import Measured
+from dagexec.draw.picture import Arrow, Box
+from dagexec.draw.theme import Theme, text_on
 from dagexec.graph import PHASES
 
 Look = dict[str, Any]
 Filling = dict[str, tuple[str, str]]  # colour and what it stands for, by the key of the box
 
 FONT = "Helvetica"
-WHITE = "#FFFFFF"
-GREY = "#666666"
-PALE = "#A0A0A0"
+MOST_PIXELS = "100,100"  # inches: larger pictures are scaled down, or a bitmap takes gigabytes
+FAMILIES = ("elementwise", "linear", "python", "reduction", "index", "random", "special", "shape")
 
-GRAPH: Look = {
-    "newrank": "true",  # else frames and columns exclude each other
-    "bgcolor": WHITE,  # so that the picture reads on a dark page as well
-    "fontname": FONT,
-    "fontsize": "11",
-    "fontcolor": "#333333",
-    "labelloc": "b",
-    "labeljust": "l",
-    "nodesep": "0.16",
-    "ranksep": "0.32",
-    "pad": "0.15",
-    "size": "100,100",  # inches: larger pictures are scaled down, or a bitmap takes gigabytes
-}
-NODE: Look = {"fontname": FONT, "fontsize": "11", "height": "0.3", "margin": "0.09,0.04"}
-EDGE: Look = {"fontname": FONT, "fontsize": "9", "fontcolor": GREY, "arrowsize": "0.6"}
-FRAME: Look = {
-    "style": "rounded",
-    "peripheries": "1",
-    "color": "#BBBBBB",
-    "fontcolor": GREY,
-    "fontsize": "10",
-    "labeljust": "l",
-}
-FRAMES: dict[str | None, Look] = {  # by what they group
-    None: FRAME,
-    "level": FRAME,
-    "task": FRAME | {"style": "rounded,filled", "fillcolor": "#F1F1F1", "color": "#8C8C8C", "labelloc": "t"},
-}
-
-# By phase: filling and outline, then the shape in the plain style and the line in the bipartite one.
-PHASE_COLORS = {
-    "forward": ("#D6ECFA", "#0072B2"),
-    "backward": ("#FDE8C4", "#B36B00"),
-    "update": ("#D3EFE4", "#00775A"),
-}
 PHASE_SHAPES: dict[str, Look] = {
     "forward": {"shape": "box", "style": "rounded,filled"},
     "backward": {"shape": "box", "style": "filled"},
     "update": {"shape": "note", "style": "filled"},
 }
 PHASE_LINES = {"forward": "filled", "backward": "filled,dashed", "update": "filled,dotted"}
-FAMILY_COLORS = {
-    "elementwise": "#D6ECFA",
-    "reduction": "#F6DBEA",
-    "linear": "#FDE8C4",
-    "shape": "#E4E4E4",
-    "index": "#FBF6BF",
-    "python": "#D3EFE4",
-}
-SCOPE_COLORS = ("#D6ECFA", "#FDE8C4", "#D3EFE4", "#F6DBEA", "#FBF6BF", "#FBD9C3", "#CFDCF0", "#E4E4E4")
-
-KIND_LOOKS: dict[str, Look] = {
-    "input": {
-        "shape": "ellipse",
-        "margin": "0.02,0.02",
-        "style": "filled",
-        "fillcolor": WHITE,
-        "color": GREY,
-    },
-    "value": {"fillcolor": WHITE},
-    "tag": {
-        "shape": "plaintext",
-        "style": "",
-        "fontsize": "9",
-        "fontcolor": GREY,
-        "margin": "0.02",
-        "height": "0.2",
-    },
-}
-SQUARE: Look = {"shape": "square", "margin": "0.02", "fontsize": "9"}
-WIDEST_SQUARE = 12  # characters of a line; what is longer makes a box less high than wide
-BIPARTITE_SHAPES = {
-    "input": SQUARE,
-    "value": SQUARE,
-    "op": {"shape": "ellipse"},
-    "fold": {"shape": "ellipse"},
-}
-ROLE_LOOKS: dict[str, Look] = {
-    "loss": {"peripheries": "2", "penwidth": "1.6", "fillcolor": "#F4CFE3", "color": "#A0327E"},
-    "sum": {"shape": "octagon", "style": "filled", "fillcolor": "#FBF3A6", "margin": "0.02,0.01"},
-    "output": {"penwidth": "2.6"},
-}
-
-PHASE_WORDS = {
-    "plain": {"forward": "round corners", "backward": "square corners", "update": "folded corner"},
-    "bipartite": {"forward": "solid outline", "backward": "dashed outline", "update": "dotted outline"},
-}
-ROLE_WORDS = {
-    "loss": "double outline: scalar result",
-    "sum": "Σ: gradients of one value, summed",
-    "output": "bold outline: result",
-}
+BIPARTITE_SHAPES = {"input": "box", "value": "box", "op": "ellipse", "fold": "ellipse"}
 
 
-def box_look(box: Box, fill: str, style: str) -> Look:
-    """The attributes of a box: kind and phase give its shape, its role an accent."""
-    look = {**PHASE_SHAPES[box.phase], "fillcolor": fill, "color": PHASE_COLORS[box.phase][1]}
-    look |= KIND_LOOKS.get(box.kind, {})
-    look |= ROLE_LOOKS.get(box.role, {})
-    if style == "bipartite" and box.kind != "tag":
-        look |= BIPARTITE_SHAPES.get(box.kind, {})
-        if look["shape"] == "square" and max(map(len, box.label)) > WIDEST_SQUARE:
-            look["shape"] = "box"
-        look["style"] = PHASE_LINES[box.phase]
+def graph_look(theme: Theme) -> Look:
+    """The attributes of the whole picture, whose places are given."""
+    return {
+        "layout": "nop2",
+        "bgcolor": theme.ground,
+        "fontname": FONT,
+        "fontsize": "11",
+        "fontcolor": theme.text,
+        "labelloc": "b",
+        "labeljust": "l",
+        "pad": "0.15",
+        "size": MOST_PIXELS,
+    }
+
+
+def node_look(theme: Theme) -> Look:
+    """What all boxes have in common."""
+    return {"fontname": FONT, "fontsize": "11", "fontcolor": theme.text, "fixedsize": "true", "margin": "0"}
+
+
+def edge_look(theme: Theme) -> Look:
+    """What all arrows have in common."""
+    return {"fontname": FONT, "fontsize": "9", "fontcolor": theme.grey, "arrowsize": "0.6"}
+
+
+def frame_look(group: str | None, theme: Theme) -> Look:
+    """The attributes of a frame: around a region, a task, or as a band behind a level."""
+    look: Look = {
+        "style": "rounded",
+        "peripheries": "1",
+        "color": theme.frame,
+        "fontcolor": theme.grey,
+        "fontname": FONT,
+        "fontsize": "10",
+    }
+    if group == "level":
+        look |= {"style": "filled", "fillcolor": theme.band, "color": theme.band}
+    elif group == "task":
+        look |= {"style": "rounded,filled", "fillcolor": theme.band, "color": theme.grey}
     return look
 
 
-def arrow_look(arrow: Arrow, source: Box, target: Box, readers: int) -> Look:
-    """The attributes of an arrow: what is read by many or kept for later steps back behind the main flow.
+def box_look(box: Box, fill: str, style: str, theme: Theme) -> Look:
+    """The attributes of a box: kind and phase give its shape, its role an accent."""
+    look = {**PHASE_SHAPES[box.phase], "fillcolor": fill, "color": theme.phases[box.phase][1]}
+    if box.kind == "input":
+        again = box.role == "again"
+        look = {"shape": "box", "style": "rounded,filled", "fontsize": "9", "fillcolor": theme.ground}
+        look["color"] = theme.pale if again else theme.grey
+    if box.kind == "value":
+        look |= {"fillcolor": theme.ground, "fontsize": "9"}
+    if box.role == "loss":
+        look |= {"peripheries": "2", "penwidth": "1.6", "color": theme.loss[1]}
+    elif box.role == "sum":
+        look |= {"shape": "octagon", "style": "filled"}
+    elif box.role == "output":
+        look |= {"penwidth": "2.6"}
+    if style == "bipartite":
+        look["shape"] = BIPARTITE_SHAPES[box.kind]
+        look["style"] = "filled" if box.kind == "input" else PHASE_LINES[box.phase]
+    if fill in theme.scale:
+        look["fontcolor"] = text_on(fill)
+    return look
 
-    Graphviz draws arrows of great weight short and straight.
-    """
+
+def arrow_look(arrow: Arrow, source: Box, target: Box, theme: Theme) -> Look:
+    """The attributes of an arrow: what is kept for later stands back behind the main flow."""
     if arrow.saved:
-        return {"style": "dashed", "color": PALE, "arrowsize": "0.5", "weight": "0"}
-    if "tag" in (source.kind, target.kind):
-        return {"color": PALE, "arrowsize": "0.5", "weight": "0"}
-    if source.kind == "input":
-        return {"color": PALE if readers > 2 else GREY, "weight": "0" if readers > 2 else "1"}
-    return {"color": PHASE_COLORS[target.phase][1], "weight": "1" if target.role == "sum" else "4"}
+        return {"style": "dashed", "color": theme.pale, "arrowsize": "0.5"}
+    if source.kind == "input" and source.beside is not None:
+        return {"color": theme.pale, "arrowhead": "none"}
+    return {"color": theme.phases[target.phase][1]}
 
 
-def fills(boxes: Iterable[Box], color: str) -> Filling:
-    """For each box its filling, as `color` says."""
-    found: Filling = {}
-    scopes = {"no scope": WHITE}
-    for box in boxes:
-        if color == "phase":
-            found[box.key] = (PHASE_COLORS[box.phase][0], box.phase)
-        elif color == "op":
-            found[box.key] = (FAMILY_COLORS.get(box.family, WHITE), box.family)
-        else:  # numbered regions, `cell[0]`, `cell[1]`, are of one colour
-            name = printable(box.scope[0].split("[")[0], 30) if box.scope else "no scope"
-            scopes.setdefault(name, SCOPE_COLORS[(len(scopes) - 1) % len(SCOPE_COLORS)])
-            found[box.key] = (scopes[name], name)
-    return found
+def fills(boxes: Iterable[Box], color: str, theme: Theme, measured: Measured | None) -> Filling:
+    """For each box its filling and what that stands for, as `color` says."""
+    boxes = list(boxes)
+    if measured is not None and color != "worker":
+        return _on_scale(boxes, measured, theme)
+    if measured is not None:
+        names = {key: measured.text(figure) for key, figure in measured.of.items()}
+        order = sorted(set(names.values()), key=lambda name: int(name.split()[1]))
+    elif color == "op":
+        names = {box.key: box.family for box in boxes}
+        order = list(FAMILIES)
+    elif color == "scope":  # numbered regions, `cell[0]`, `cell[1]`, are of one colour
+        names = {box.key: printable(box.scope[0].split("[")[0], 30) for box in boxes if box.scope}
+        order = list(dict.fromkeys(names.values()))
+    else:
+        accents = {"loss": theme.loss[0], "sum": theme.sum}
+        return {box.key: (accents.get(box.role, theme.phases[box.phase][0]), box.phase) for box in boxes}
+    tints = _tints(order, theme)
+    return {
+        box.key: (tints.get(names[box.key], theme.ground), names[box.key])
+        if box.key in names
+        else (theme.ground, f"no {color}")
+        for box in boxes
+    }
 
 
-def caption(seen: Picture, name: str, style: str, color: str, filling: Filling, group: str | None) -> str:
-    """What the picture shows, what was folded, and the legend of what occurs in it: HTML for Graphviz."""
-    made = [box for box in seen.boxes if box.kind in ("op", "fold")]
-    nodes = {phase: sum(box.nodes for box in made if box.phase == phase) for phase in PHASES}
-    counts = ", ".join(f"{count} {phase}" for phase, count in nodes.items() if count)
-    summary = f"{printable(name)}: {counts or 'no'} operations"
-    if seen.folded:
-        boxes = sum(box.nodes > 1 for box in made)
-        summary += f"; {seen.folded} of them folded into {boxes} boxes (level='ops' shows each)"
-    cells = "".join(_legend(made, style, color, filling))
-    if group == "task":
-        look = FRAMES[group]
-        words = "frame: one task, with its estimated time"
-        cells += f'<td bgcolor="{look["fillcolor"]}" color="{look["color"]}" style="rounded">{words}</td>'
-    row = f'<td align="left" border="0" colspan="20">{html.escape(summary)}</td>'
-    table = '<table border="0" cellborder="1" cellspacing="6" cellpadding="3">'
-    return f"<{table}<tr>{row}</tr><tr>{cells}</tr></table>>"
+def _tints(names: Iterable[str], theme: Theme) -> Mapping[str, str]:
+    return {name: theme.tints[number % len(theme.tints)] for number, name in enumerate(names)}
 
 
-def _legend(made: Sequence[Box], style: str, color: str, filling: Filling) -> Iterator[str]:
-    """One table cell for each filling, shape and line that occurs."""
-    corners = {"forward": "rounded", "backward": "solid", "update": "solid"}
-    phases = [phase for phase in PHASES if any(box.phase == phase for box in made)]
-    for phase in phases:
-        fill, outline = PHASE_COLORS[phase]
-        look = f'bgcolor="{fill if color == "phase" else WHITE}" color="{outline}" style="{corners[phase]}"'
-        yield f"<td {look}>{phase}: {PHASE_WORDS[style][phase]}</td>"
-    if color != "phase":
-        for fill, meaning in list(dict.fromkeys(filling[box.key] for box in made))[:10]:
-            yield f'<td bgcolor="{fill}" color="{GREY}">{html.escape(meaning)}</td>'
-    for role, words in ROLE_WORDS.items():
-        if any(box.role == role for box in made):
-            fill, outline = ROLE_LOOKS[role].get("fillcolor", WHITE), ROLE_LOOKS[role].get("color", GREY)
-            yield f'<td bgcolor="{fill}" color="{outline}">{words}</td>'
-    if len(phases) > 1:
-        yield f'<td color="{PALE}" style="dashed">dashed: kept from forward for backward</td>'
+def _on_scale(boxes: Iterable[Box], measured: Measured, theme: Theme) -> Filling:
+    bounds = [bound for bound, _ in scale_of(measured, theme)]
+    return {
+        box.key: (theme.scale[bisect_left(bounds[:-1], measured.of[box.key])], "measured")
+        if box.key in measured.of
+        else (theme.ground, "not measured")
+        for box in boxes
+    }
+
+
+def scale_of(measured: Measured, theme: Theme) -> list[tuple[float, str]]:
+    """The figure up to which each colour is for, from low to high: each twice the one before."""
+    most = max(measured.of.values(), default=0.0)
+    steps = len(theme.scale)
+    return [(most / 2 ** (steps - 1 - step), color) for step, color in enumerate(theme.scale)]
+
+
+def phases_of(boxes: Iterable[Box]) -> list[str]:
+    """The phases that occur, in their order."""
+    found = {box.phase for box in boxes}
+    return [phase for phase in PHASES if phase in found]
