@@ -26,7 +26,8 @@ from dagexec.simulation import simulate
 WORTH_HANDING_OVER = 200e-6
 # What it takes BLAS to start its threads and to wait for them.
 BLAS_HAND_OVER = 40e-6
-# What must be gained, by the estimates, for anything but one worker; and for a choice without measuring.
+# What must be gained, by the estimates, for anything but one worker; and by workers over BLAS threads, which
+# lose less where a core is not at hand at once.
 WORTH_CHOOSING = 0.9
 
 
@@ -69,9 +70,9 @@ def choose(plan: Plan, workers: int, blas_threads: int) -> Choice:
     best = min(found.values())
     if best >= WORTH_CHOOSING * serial:
         return Choice("serial", 1, 1, (*reasons, "too little to gain"))
-    if products == best:
+    if products < WORTH_CHOOSING * serial and min(threads, split) > WORTH_CHOOSING * products:
         return Choice("serial", 1, blas_threads, (*reasons, "large products, one after another"))
-    return Choice("measured", workers, 1, reasons, plan if threads == best else shards)
+    return Choice("measured", workers, 1, reasons, plan if threads <= split else shards)
 
 
 def _in_shards(plan: Plan, workers: int) -> Plan | None:

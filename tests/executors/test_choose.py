@@ -1,5 +1,7 @@
 """What `auto` takes for a plan of array operations, by estimates; no clock is looked at."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -44,6 +46,20 @@ def test_a_batch_is_cut_into_shards_where_the_graph_is_narrow():
     scopes = {node.scope[0] for node in choice.plan.graph.nodes if node.scope}
     assert {"shard[0]", "shard[1]"} <= scopes
     assert "2 workers on 2 shards" in choice.reasons[0]
+
+
+def test_blas_threads_are_preferred_where_shards_gain_little_more():
+    sizes = [(784, 256), (256, 128), (128, 10)]
+
+    def network(weights, x):
+        for w in weights:
+            x = np.maximum(x @ w, 0)
+        return np.mean(x)
+
+    choice, plan = chosen(network, [ones(*size) for size in sizes], ones(128, 784), gradient=True)
+    assert (choice.executor, choice.blas_threads) == ("serial", 2)
+    estimates = dict(re.findall("(with 2 BLAS threads|2 shards) ([0-9.]+)", choice.reasons[0]))
+    assert float(estimates["2 shards"]) < float(estimates["with 2 BLAS threads"])
 
 
 def test_one_task_is_cut_as_well():
