@@ -11,8 +11,9 @@ import numpy as np
 
 from dagexec.events import Events
 from dagexec.executors.arena import private
-from dagexec.executors.arguments import FLOATS, KIND, alike
+from dagexec.executors.arguments import FLOATS, KIND, alike, kinds_of
 from dagexec.executors.failures import TasksFailed
+from dagexec.executors.prepared import prepared
 from dagexec.executors.runner import Options, Runner
 from dagexec.graph import Graph, Node, Spec
 from dagexec.libraries import NUMPY, Library, is_foreign, library_of, spec_of
@@ -51,18 +52,16 @@ class Compiled:
         options: Options,
     ) -> None:
         self.graph = graph
-        self._stages: list[tuple[str, Graph]] = []  # after each rewrite
         if rewrites is None:  # numbers have programs that gain less than rewriting takes
             rewrites = () if are_numbers(graph.nodes) else REWRITES
-        for rewrite in () if _numbers_nodes(options) else rewrites:
-            self._stages.append(_applied(rewrite, self._rewritten))
+        _, self._stages, planned = prepared(graph, () if _numbers_nodes(options) else rewrites)
         self._make_runner = partial(Runner, executor=executor, workers=workers, options=options)
-        self._runner = self._make_runner(plan(self._rewritten))
+        self._runner = self._make_runner(planned)
         self._runners = {NUMPY: self._runner}
         self._making = Lock()
         self._executor = executor
         self._events = events
-        self._kinds = [(np.ndarray, node.spec.dtype, node.spec.shape) for node in graph.inputs]
+        self._kinds = kinds_of(graph.inputs)
         outputs = self._rewritten.outputs
         self._are_new = (
             executor != "processes"  # whose results may be read-only
@@ -205,15 +204,6 @@ class Compiled:
     def __repr__(self) -> str:
         where = f"{self.executor}, {self.workers} worker{'s' if self.workers > 1 else ''}"
         return f"<Compiled {self.graph.name}: {len(self.plan.tasks)} tasks, {where}>"
-
-
-def _applied(rewrite: Rewrite, graph: Graph) -> tuple[str, Graph]:
-    """The name of a rewrite and what it makes of a graph; TypeError if it is none, or makes none."""
-    name = getattr(rewrite, "__name__", repr(rewrite))
-    found: Any = rewrite(graph) if callable(rewrite) else None
-    if not isinstance(found, Graph):
-        raise TypeError(f"rewrites are functions from Graph to Graph, but {name} gives {found!r:.60}")
-    return name, found
 
 
 def _numbers_nodes(options: Options) -> bool:
