@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 from weakref import ref
 
 import numpy as np
+import optree
 
 from dagexec.graph import (
     CONSTANT,
@@ -41,7 +42,9 @@ from dagexec.ops import TABLE
 F = TypeVar("F", bound=Callable[..., Any])
 
 # Where the user's code is not.
-LIBRARIES = tuple(os.path.dirname(os.path.abspath(file)) + os.sep for file in (__file__, np.__file__))
+LIBRARIES = tuple(
+    os.path.dirname(os.path.abspath(file)) + os.sep for file in (__file__, np.__file__, optree.__file__)
+)
 # Their result's dtype is not that of the operands, so a Python number need not fit into it.
 ANY_RANGE = {"equal", "not_equal", "less", "less_equal", "greater", "greater_equal", "divide"}
 ALIAS = Op("alias", lambda x: x, lambda xp: xp.positive, (lambda xp, g, y, x: g,), family="structure")
@@ -102,7 +105,7 @@ class Trace:
 
 
 class _InLibrary(dict[str, bool]):
-    """Whether a file is this package's or NumPy's: asked of frame after frame, so it is remembered."""
+    """Whether a file is in LIBRARIES: asked of frame after frame, so it is remembered."""
 
     def __missing__(self, file: str) -> bool:
         self[file] = found = file.startswith(LIBRARIES)
@@ -114,7 +117,7 @@ CURRENT: ContextVar[Trace | None] = ContextVar("dagexec_trace", default=None)
 
 
 def user_line() -> Where:
-    """File and line of the innermost frame outside of this package and NumPy."""
+    """File and line of the innermost frame outside of this package and its libraries."""
     frame = sys._getframe(1)
     while IN_LIBRARY[frame.f_code.co_filename] and frame.f_back is not None:
         frame = frame.f_back

@@ -60,12 +60,14 @@ def derive(
         if node in active:
             cotangents.setdefault(node, []).append(_fit(seed, node.spec))
     targets = set(wrt)
+    read_at = {source: node.where for node in nodes for source in node.inputs if source.where is None}
     with trace.labels_kept():
         for node in reversed(nodes):
             if node not in cotangents:
                 continue
             _label(trace, node)
             if node in targets:
+                trace.where = node.where or read_at.get(node)  # an input has no line of its own
                 cotangents[node] = [_total(cotangents[node])]
                 if found is not None:
                     found[node] = cotangents[node][0]
@@ -237,6 +239,7 @@ def backward(graph: Graph, wrt: int | Sequence[int] = 0, *, cotangent: Any = Non
             for node in graph.nodes
             if is_scalar_constant(node)
         }
+        trace.where = graph.outputs[0].where if graph.outputs else None  # of the seeds
         seeds = _seeds(trace, graph, cotangent)
         gradients = [g.node for g in derive(trace, graph.nodes, seeds, targets)]
     value = optree.tree_unflatten(graph.out_tree, graph.outputs)

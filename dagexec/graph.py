@@ -171,6 +171,28 @@ class Node:
         return f"<{self.name or self.op.name} {self.spec}>"
 
 
+def text_of(value: Any, text: Callable[[Any], str] = repr) -> str:
+    """`repr(value)`, or its type where that fails, as for an int of five thousand digits.
+
+    >>> text_of(10**3), text_of(10**5000)
+    ('1000', '<int>')
+    """
+    try:
+        return text(value)
+    except Exception:
+        return f"<{type(value).__name__}>"
+
+
+def differentiated(result: Node) -> Node | None:
+    """The input whose gradient a backward result is, where that is beyond doubt."""
+    made_for = result.grad_of
+    if result.phase != "backward" or made_for is None:
+        return None
+    candidates = [made_for] if made_for.op is INPUT else made_for.inputs
+    found = {source for source in candidates if source.op is INPUT and source.spec == result.spec}
+    return found.pop() if len(found) == 1 else None
+
+
 def is_scalar_constant(node: Node) -> bool:
     """Whether a node holds a single number: such are shared by all readers, and shown in their place."""
     return node.op is CONSTANT and node.spec is not None and node.spec.shape == ()
@@ -223,7 +245,7 @@ class Graph:
         names: dict[Node, str] = {}
         for number, node in enumerate(self.nodes):
             if is_scalar_constant(node):
-                names[node] = f"{node.params['value']}"
+                names[node] = text_of(node.params["value"], str)
             else:
                 names[node] = node.name if node.op is INPUT and node.name else f"%{number}"
         arguments = ", ".join(f"{names[node]}: {node.spec}" for node in self.inputs)
@@ -237,7 +259,7 @@ class Graph:
                 lines.append(f"  # {phase}")
             terms = [names[source] for source in node.inputs]
             terms += [
-                f"{key}={value.name if isinstance(value, Graph) else value}"
+                f"{key}={value.name if isinstance(value, Graph) else text_of(value, str)}"
                 for key, value in node.params.items()
                 if not isinstance(value, np.ndarray)
             ]

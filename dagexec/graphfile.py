@@ -140,6 +140,7 @@ class GraphFile:
                 return Built(fn, tuple(args))
         dag = _dag(result, self.path)
         if dag is not None:
+            dag.name = self.name if dag.name == "graph" else dag.name
             return Built(None, (), None, dag)
         raise GraphFileError(
             f"build of {self.path} returns {_outline(result)}, but it must return (fn, args), "

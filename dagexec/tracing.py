@@ -44,9 +44,12 @@ def leaf_spec(leaf: Any, name: str) -> Spec:
         return spec_of(leaf)
     array = np.asarray(leaf)
     if array.dtype.kind not in "biufc":
-        raise TypeError(
-            f"argument {name} is a {type(leaf).__name__}: only numbers and numeric arrays can be traced"
-        )
+        what = f"a {type(leaf).__name__}"
+        if isinstance(leaf, int):
+            what = "an int of more than 64 bits"
+        elif isinstance(leaf, np.ndarray):
+            what = f"an array of {leaf.dtype}"
+        raise TypeError(f"argument {name} is {what}: only numbers and numeric arrays can be traced")
     return Spec(array.shape, array.dtype)
 
 

@@ -5,6 +5,7 @@ An Operand stands for an array that is not there yet, among the arguments of a c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -100,12 +101,17 @@ def _calls(
     node = plan.graph.nodes[task]
     writers = node.op.into(inputs, outs[0], **node.params) if node.op.into else []
     if writers:
-        alone = len(writers) == 1 and node.op.family == "elementwise"
+        alone = len(writers) == 1 and node.op.family == "elementwise" and not _is_complex_number(outs[0])
         return [
             Call(task, writer, tuple(arguments), alone and isinstance(writer, np.ufunc))
             for writer, arguments in writers
         ]
     return [Call(task, _store, (function, outs[0], *inputs))]
+
+
+def _is_complex_number(out: Operand) -> bool:
+    """Is it one complex number? NumPy rounds its product otherwise where that lies over a factor."""
+    return out.dtype.kind == "c" and math.prod(out.shape) == 1
 
 
 def _store(kernel: Callable[..., Any], out: Any, *inputs: Any) -> None:

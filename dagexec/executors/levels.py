@@ -29,7 +29,8 @@ from typing import Any
 
 import numpy as np
 
-from dagexec.executors.scalars import DTYPES, Accepts, Ints, Kind, Scalars
+from dagexec.executors.arguments import Accepts
+from dagexec.executors.scalars import DTYPES, Ints, Kind, Scalars
 from dagexec.executors.taking import Taking
 
 Vector = np.ndarray[Any, Any]
@@ -91,7 +92,7 @@ class Levels:
     """The program of a graph of scalars, by groups. Called by one thread at a time."""
 
     def __init__(self, scalars: Scalars, groups: Sequence[Group]) -> None:
-        self.fits = Accepts(scalars.plan)
+        self.fits = Accepts(scalars.plan.graph.inputs)
         self._scalars = scalars
         self._groups = groups
         self._place = np.zeros(len(scalars.kind), np.int64)  # of each id, in the pool of its dtype

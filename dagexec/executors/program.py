@@ -21,8 +21,8 @@ there already:
 [array([8.3890561, 8.3890561, 8.3890561])]
 
 Only arguments, views of them, and results lie elsewhere in each run; the calls that read or write them are
-told before. Small arguments of which views are read are copied to the arena instead. Arguments must lie in memory as those that were observed (`fits`), so that the program computes
-what the plan does, bit for bit.
+told before. Small arguments of which views are read are copied to the arena instead. Arguments must lie in
+memory as those that were observed (`fits`), so that the program computes what the plan does, bit for bit.
 """
 
 from __future__ import annotations
@@ -119,9 +119,8 @@ class Program:
         seen, calls, views = found.seen, found.calls, found.views
         self._tasks = [call.task for call in calls]
         copied = _copied_arguments(inputs, seen, views)
-        self._through = {view.results[0][0] for view in views} | {
-            part.whole[0] for part in found.parts.values()
-        }
+        self._through = {view.results[0][0] for view in views}
+        self._through |= {part.whole[0] for part in found.parts.values()}
         places = places_of(found, copied, plan.outputs, elsewhere - {*copied}, self._lane_of)
         self._places, self.nbytes, self._at_once = places.offsets, places.nbytes, places.at_once
         for key in found.parts:

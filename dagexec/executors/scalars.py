@@ -17,7 +17,7 @@ array([3, 5])
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -25,7 +25,6 @@ from typing import Any
 import numpy as np
 
 from dagexec.collector import collector_paused
-from dagexec.executors.arguments import FLOATS, KIND, alike
 from dagexec.graph import CONSTANT, INPUT, ITEM, Node, Op, Spec
 from dagexec.ops import specs_of
 from dagexec.plan import Picking, Plan
@@ -91,20 +90,6 @@ class Scalars:
     def kind_of(self, task: int) -> Kind:
         """What a task does."""
         return self.kinds[int(self.kind[task])]
-
-
-class Accepts:
-    """Are the arguments arrays as a plan takes them, or floats in the place of all of them?"""
-
-    def __init__(self, plan: Plan) -> None:
-        specs = [plan.graph.nodes[slot].spec for slot in plan.inputs]
-        self._kinds = [(np.ndarray, spec.dtype, spec.shape) for spec in specs]
-        self.all_floats = set(specs) <= {Spec((), float)}
-
-    def __call__(self, arguments: Sequence[Any]) -> bool:
-        if self.all_floats and FLOATS.issuperset(map(type, arguments)):
-            return True
-        return alike(KIND, arguments, self._kinds)
 
 
 @collector_paused()

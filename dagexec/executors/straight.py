@@ -31,7 +31,8 @@ from typing import Any
 
 import numpy as np
 
-from dagexec.executors.scalars import DTYPES, Accepts, Ints, Scalars
+from dagexec.executors.arguments import Accepts
+from dagexec.executors.scalars import DTYPES, Ints, Scalars
 from dagexec.executors.taking import Taking, taken
 
 # What Python writes for floating-point numbers of one dtype, and for truth values.
@@ -61,7 +62,7 @@ class Straight:
 
     def __init__(self, scalars: Scalars) -> None:
         self._scalars = scalars
-        self.fits = Accepts(scalars.plan)
+        self.fits = Accepts(scalars.plan.graph.inputs)
         self._ids = taken(scalars)
         place = np.zeros(len(scalars.kind), np.int64)
         for ids in self._ids.values():

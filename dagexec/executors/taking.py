@@ -46,12 +46,15 @@ class Taking:
         in_rest = set(scalars.rest)
         numbers: dict[int, list[int]] = {}  # slots, by dtype
         self._arrays: list[tuple[int, int, Any]] = []  # slot, dtype and places
+        self._empty: list[tuple[int, Any, Any]] = []  # slot, shape and dtype: of no numbers there is no pool
         for slot in dict.fromkeys(_needed(scalars)):
             if slot in in_rest:
                 continue
             ids = np.asarray(scalars.ids(slot))
             code = plan.graph.nodes[slot].spec.dtype.num
-            if ids.ndim or _is_array(scalars, slot):
+            if not ids.size:
+                self._empty.append((slot, ids.shape, plan.graph.nodes[slot].spec.dtype))
+            elif ids.ndim or _is_array(scalars, slot):
                 self._arrays.append((slot, code, place[ids]))
             else:
                 numbers.setdefault(code, []).append(slot)
@@ -71,6 +74,8 @@ class Taking:
             values.update(zip(slots, pools[code][places]))
         for slot, code, places in self._arrays:
             values[slot] = np.asarray(pools[code][places])
+        for slot, shape, dtype in self._empty:
+            values[slot] = np.empty(shape, dtype)
         if self._rest:
             compute(self._plan, self._rest, values, stop)
         return self._plan.results(values)

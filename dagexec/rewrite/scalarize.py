@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from dagexec.array import Array, Trace, at, current_trace, record, recording
-from dagexec.graph import INPUT, Graph, Node
+from dagexec.graph import INPUT, Graph, Node, differentiated
 from dagexec.ops import TABLE, specs_of
 from dagexec.ops.indexing import pieces
 from dagexec.tracing import finish
@@ -49,13 +49,17 @@ def scalarize(graph: Graph) -> Graph:
             f"{graph.name} takes about {work:,} scalar operations; {LIMIT:,} are the limit of this view"
         )
     elements: dict[Node, Any] = {}  # a tuple of arrays for a node with several results
+    read_at = {source: node.where for node in reversed(graph.nodes) for source in node.inputs}
     with recording(Trace(graph.inputs)) as trace:
         for node in graph.nodes:
             _label(trace, node, elements)
+            trace.where = node.where or read_at.get(node)  # an argument has no line of its own
             elements[node] = _scalar_form(node, [elements[source] for source in node.inputs])
         outputs = []
         for node in graph.outputs:
             _label(trace, node, elements)
+            if (source := differentiated(node)) is not None:
+                trace.grad_of = elements[source].flat[0] if elements[source].size else None
             outputs.append(_assembled(node, elements[node]))
     return finish(trace, graph.inputs, outputs, graph.in_tree, graph.out_tree, graph.name)
 

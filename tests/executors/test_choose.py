@@ -56,7 +56,7 @@ def test_blas_threads_are_preferred_where_shards_gain_little_more():
             x = np.maximum(x @ w, 0)
         return np.mean(x)
 
-    choice, plan = chosen(network, [ones(*size) for size in sizes], ones(128, 784), gradient=True)
+    choice, _ = chosen(network, [ones(*size) for size in sizes], ones(128, 784), gradient=True)
     assert (choice.executor, choice.blas_threads) == ("serial", 2)
     estimates = dict(re.findall("(with 2 BLAS threads|2 shards) ([0-9.]+)", choice.reasons[0]))
     assert float(estimates["2 shards"]) < float(estimates["with 2 BLAS threads"])

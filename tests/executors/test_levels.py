@@ -143,6 +143,15 @@ def test_what_is_moved_and_what_is_left_to_the_end(function):
     check(dagexec.trace(function)(W, x), W, x)
 
 
+def test_results_without_elements_need_no_numbers_of_their_dtype():
+    x, nothing = np.array(3.0), np.zeros((3, 0), np.int32)
+    compiled = dagexec.compile(dagexec.trace(lambda x, nothing: [np.tanh(x) - x, nothing])(x, nothing))
+    for _ in range(4):
+        _, found = compiled(x, nothing)
+        assert (found.shape, found.dtype) == ((3, 0), np.int32)
+    assert isinstance(program(compiled), Straight)
+
+
 def wide(x):
     """More numbers at a level than are gathered at once, in no order."""
     random = np.random.default_rng(3)

@@ -217,3 +217,11 @@ def test_a_result_that_is_a_copied_argument_or_a_view_of_it_belongs_to_the_calle
     x = np.arange(12.0).reshape(3, 4)
     compiled = check(dagexec.trace(lambda x: [x[0] * 2, x[1], x, x.T])(x), x)
     assert program(compiled) is not None
+
+
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
+def test_a_complex_number_is_not_written_over_its_factor(dtype):
+    random = np.random.default_rng(0)
+    x = (random.normal(size=(2, 40)) + 1j * random.normal(size=(2, 40))).astype(dtype)
+    check(dagexec.trace(lambda x: [np.sum(x, 0)[k] * np.sum(x[:, k]) for k in range(40)])(x), x)
+    check(dagexec.trace(lambda x: [np.square(np.sum(x[:, k], keepdims=True)) for k in range(40)])(x), x)
