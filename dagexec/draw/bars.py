@@ -112,8 +112,7 @@ def timetable(events: Events, pixels: float, most: int = MOST_BARS) -> Timetable
             break
         resolution *= 2
     busy = {worker: sum(end - start for _, start, end in lanes[worker]) for worker in sorted(lanes)}
-    memory = tuple(sorted(events.live_bytes(), key=lambda change: change[0]))
-    return Timetable(len(spans), length, critical, busy, bars, memory)
+    return Timetable(len(spans), length, critical, busy, bars, tuple(events.live_bytes()))
 
 
 def _joined(events: Events, lane: Sequence[Span], resolution: float) -> Iterator[list[Span]]:
@@ -172,9 +171,8 @@ def critical_tasks(
     task_of = {member: task for task, members in events.members.items() for member in members}
     longest: dict[int, float] = {}  # the longest path that ends with a task
     before: dict[int, int] = {}
-    for task, _, start, end in (
-        events.spans() if spans is None else spans
-    ):  # ends stand in an order of the graph
+    spans = events.spans() if spans is None else spans
+    for task, _, start, end in spans:  # by their ends, which is an order of the graph
         reached = 0.0
         for member in events.members.get(task, (task,)):
             for source in nodes[member].inputs:

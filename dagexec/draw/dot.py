@@ -85,12 +85,14 @@ def to_dot(
     for name, value in chosen.items():
         if value not in CHOICES[name]:
             raise ValueError(f"{name}={value!r} is not one of {', '.join(map(repr, CHOICES[name]))}")
-    if depth < 1:
+    if not isinstance(depth, int) or depth < 1:
         raise ValueError(f"depth={depth!r}: at least one name of the scope is needed")
     if group == "task" and level == "high":
         raise ValueError("group='task' frames operations, but level='high' folds them: choose level='ops'")
     if color in MEASURED and events is None:
         raise ValueError(f"color={color!r} shows what a run has measured: pass the run's events=")
+    if color in MEASURED and not isinstance(events, Events):
+        raise TypeError(f"events is a {type(events).__name__}, but color={color!r} needs the Events of a run")
     if color in MEASURED and level == "scalar":
         raise ValueError(f"color={color!r}: the run was of whole operations: choose level='ops' or 'high'")
     brief = level is None and len(graph) > MOST_BOXES and group != "task"
@@ -117,6 +119,7 @@ def to_dot(
         filling=filling,
         theme=colors,
         measured=measured,
+        width=placed.width,
     )
     return _dot(seen, placed, legend, filling, group=group, style=style, theme=colors)
 

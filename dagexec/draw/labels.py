@@ -1,9 +1,9 @@
 """What a picture says about a node: short labels, tooltips, and text made safe for DOT.
 
 A label is one short line, `matmul 32×128`; in a DAG of plain callables that have keys, `key = function`.
-Scalar constants stand in the label of the node that reads them, `multiply(·, 2)`; everything else is in the
-tooltip. Names are user input, so text is data: `quoted` is the one door through which any text enters a DOT
-file, and what cannot be printed is shown by its escape.
+Scalar constants stand in the label of the node that reads them, `2 × ·`, `maximum(·, 0)`; everything else is
+in the tooltip. Names are user input, so text is data: `quoted` is the one door through which any text enters
+a DOT file, and what cannot be printed is shown by its escape.
 
 >>> quoted('a "b" <i>' + chr(10))
 '"a \\\\"b\\\\" <i>\\\\\\\\n"'
@@ -11,12 +11,13 @@ file, and what cannot be printed is shown by its escape.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
 
-from dagexec.graph import INPUT, Node, Spec, is_scalar_constant
+from dagexec.graph import INPUT, Node, Spec, differentiated, is_scalar_constant, text_of
 
 LONGEST = 60  # characters of one line; a name may have ten thousand
 
@@ -41,6 +42,7 @@ SYMBOLS = {
 }
 MOST_VALUES = 3  # elements of an axis that are shown
 LARGEST_CONSTANT = 1_000_000  # elements of an array that is looked through
+UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))  # of time
 HOLE = "·"  # where a value comes in over an edge
 
 
@@ -70,7 +72,7 @@ def quoted(*lines: str) -> str:
 
 WIDTHS = {  # of a sign, in units of the font's size; generous, since the reader's font is not known
     "ijl.,:;'|![](){}I ·tfr/\\": 0.4,
-    "mwMW%@∇Σ×…": 0.9,
+    "mwMW%@∇Σ×…+=<>^~−÷≤≥≠≈": 0.9,
 }
 WIDTH_OF = {sign: width for signs, width in WIDTHS.items() for sign in signs}
 
@@ -96,12 +98,11 @@ def dims(spec: Any) -> str:
 def duration(seconds: float) -> str:
     """A time with three digits.
 
-    >>> duration(0.0000123), duration(0.0123)
-    ('12.3 µs', '12.3 ms')
+    >>> duration(0.0000123), duration(0.0123), duration(0)
+    ('12.3 µs', '12.3 ms', '0 s')
     """
-    if seconds >= 1:
-        return f"{seconds:.3g} s"
-    return f"{seconds * 1e6:.3g} µs" if seconds < 1e-3 else f"{seconds * 1e3:.3g} ms"
+    size, unit = next((row for row in UNITS if seconds >= 0.9995 * row[0]), UNITS[-1])
+    return f"{seconds / size:.3g} {unit}" if seconds else "0 s"
 
 
 def size_text(nbytes: float) -> str:
@@ -111,7 +112,7 @@ def size_text(nbytes: float) -> str:
     ('128 KiB', '20 B')
     """
     for unit in ("B", "KiB", "MiB"):
-        if nbytes < 1000:
+        if nbytes < 999.5:
             return f"{nbytes:.3g} {unit}"
         nbytes /= 1024
     return f"{nbytes:.3g} GiB"
@@ -167,7 +168,10 @@ def index_text(index: tuple[Any, ...]) -> str:
 # What a label says about the static parameters, by op.
 PARAMETERS: dict[str, Any] = {
     "getitem": lambda index, **_: f"[{index_text(index)}]",
-    "scatter_add": lambda indices, **_: " ".join(f"[{index_text(index)}]" for index in indices),
+    "scatter_add": lambda indices, **_: (
+        " ".join(f"[{index_text(index)}]" for index in indices[:2])
+        + f" … ×{len(indices)}" * (len(indices) > 2)
+    ),
     "astype": lambda dtype, **_: np.dtype(dtype).name,
     "scan": lambda body, length, **_: f"{body.name} ×{length}",
     "while_loop": lambda body, **_: body.name,
@@ -185,13 +189,14 @@ def is_transpose(node: Node) -> bool:
 
 
 def applied(node: Node, scalar: bool, turned: Collection[Node] = ()) -> str:
-    """The op, applied to its scalar constants, with holes for its other inputs: `multiply(·, 2)`, `· × 2`.
+    """The op, applied to its scalar constants, with holes for its other inputs: `· × 2`, `maximum(·, 0)`.
 
     Inputs in `turned` are not drawn, but shown as transposed: `matmul(·ᵀ, ·)`.
     """
-    symbol = SYMBOLS.get(node.op.name) if scalar else None
+    told = any(is_scalar_constant(source) or source in turned for source in node.inputs)
+    symbol = SYMBOLS.get(node.op.name) if scalar or (told and len(node.inputs) == 2) else None
     name = printable(symbol or node.op.name)
-    if not any(is_scalar_constant(source) or source in turned for source in node.inputs):
+    if not told:
         return name
     words = [
         number(source.params["value"]) if is_scalar_constant(source) else HOLE + "ᵀ" * (source in turned)
@@ -201,15 +206,16 @@ def applied(node: Node, scalar: bool, turned: Collection[Node] = ()) -> str:
 
 
 def op_label(node: Node, *, scalar: bool = False, shape: bool = True, turned: Collection[Node] = ()) -> str:
-    """Name, constants and shape of one operation; among scalars the usual sign instead of the name."""
+    """Name, constants and shape of one operation; the usual sign instead of the name, where that says all."""
     tell = PARAMETERS.get(node.op.name)
+    what = applied(node, scalar, turned)
     words = [
         f"{printable(node.name, LONGEST // 2)} =" if is_keyed(node) else "",
-        applied(node, scalar, turned),
+        what,
         tell(**node.params) if tell else "",
-        dims(node.spec) if shape else "",
+        " " * (" " in what) + dims(node.spec) if shape else "",  # `2 × ·  4×5`: two signs of two meanings
     ]
-    return printable(" ".join(word for word in words if word))
+    return printable(" ".join(word for word in words if word.strip()))
 
 
 def is_keyed(node: Node) -> bool:
@@ -253,10 +259,38 @@ def tooltip(node: Node) -> list[str]:
     """Everything a picture has no room for, in lines."""
     lines = [f"{node.op.name} {node.name}".strip(), f"{node.spec}", f"phase {node.phase}"]
     lines += [f"scope {'/'.join(node.scope)}"] if node.scope else []
-    lines += [f"{key} = {value!r}" for key, value in node.params.items() if not isinstance(value, np.ndarray)]
+    lines += [
+        f"{key} = {text_of(value)}" for key, value in node.params.items() if not isinstance(value, np.ndarray)
+    ]
     lines += [f"gradient of {node.grad_of.name or node.grad_of.op.name}"] if node.grad_of is not None else []
     lines += [f"{node.where[0]}:{node.where[1]}"] if node.where else []
     return lines
+
+
+def common_name(names: Sequence[str]) -> str:
+    """What dotted names begin with, all of them.
+
+    >>> common_name(["params.cell.w", "params.cell.b"])
+    'params.cell'
+    """
+    parts = [name.split(".") for name in names]
+    return ".".join(level[0] for level in takewhile(lambda level: len(set(level)) == 1, zip(*parts)))
+
+
+def names_text(names: Sequence[str], what: str = "values") -> str:
+    """Dotted names in few characters: all of them, or how many.
+
+    >>> names_text(["params.w", "params.b"]), names_text(["params.weights", "params.convolution"])
+    ('params w b', 'params 2 values')
+    """
+    if len(names) == 1:
+        return printable(names[0], LONGEST // 2)
+    common = common_name(names)
+    rest = [name[len(common) :].lstrip(".") for name in names]
+    listed = " ".join(filter(None, [common, *rest]))
+    if len(listed) > LONGEST // 3:
+        listed = f"{printable(common, LONGEST // 2)} {len(names)} {what}".lstrip()
+    return printable(listed)
 
 
 def element_label(node: Node) -> str:
@@ -267,9 +301,21 @@ def element_label(node: Node) -> str:
 
 def gradient_name(node: Node) -> str:
     """The name of the input whose gradient a backward result is, where that is beyond doubt."""
-    made_for = node.grad_of
-    if node.phase != "backward" or made_for is None:
-        return ""
-    candidates = [made_for] if made_for.op is INPUT else made_for.inputs
-    names = {source.name for source in candidates if source.op is INPUT and source.spec == node.spec}
-    return printable(names.pop(), LONGEST // 2) if len(names) == 1 else ""
+    source = differentiated(node)
+    return printable(source.name, LONGEST // 2) if source is not None else ""
+
+
+def gradient_elements(result: Node) -> dict[Node, str]:
+    """Of a gradient among scalars: what its elements are called, `W[0,1]`."""
+    stacked = result.inputs[0] if result.op.name == "reshape" else result
+    element = result.grad_of
+    if element is None or element.op.name != "getitem" or stacked.op.name != "stack":
+        return {}
+    source = element.inputs[0]
+    if source.op is not INPUT or source.spec != result.spec or len(set(stacked.inputs)) < len(stacked.inputs):
+        return {}
+    name = printable(source.name, LONGEST // 2)
+    indices = np.ndindex(result.spec.shape)
+    return {
+        element: f"{name}[{','.join(map(str, index))}]" for element, index in zip(stacked.inputs, indices)
+    }

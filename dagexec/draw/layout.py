@@ -68,6 +68,13 @@ class Layout:
     frames: tuple[Frame, ...]
     lines: tuple[Line, ...]
 
+    @property
+    def width(self) -> float:
+        """From the leftmost to the rightmost edge of a box or frame."""
+        places = [*self.boxes.values(), *(frame.place for frame in self.frames)]
+        left = min((place.x - place.width / 2 for place in places), default=0.0)
+        return max((place.x + place.width / 2 for place in places), default=0.0) - left
+
 
 def lay_out(picture: Picture, frames: Frames, *, by_level: bool, style: str) -> Layout:
     """Place all boxes, frames and arrows; `by_level`: levels as rows, else backward beneath forward."""
@@ -103,7 +110,7 @@ def lay_out(picture: Picture, frames: Frames, *, by_level: bool, style: str) -> 
             if by_level
             else Size(width, height, high, widest)
         )
-    ways = Router(standing, cells, areas, () if by_level else chips).ways(arrows)
+    ways = Router(standing, cells, areas, chips).ways(arrows)
     grid = Grid(cells, sizes, [one for one, _ in framed.values()], ways, _room(ways, cells, by_level))
     placed = {}
     for key in standing:
@@ -117,6 +124,7 @@ def lay_out(picture: Picture, frames: Frames, *, by_level: bool, style: str) -> 
         told = (way.net, way.arrow.label) in labelled or not way.arrow.label
         labelled.add((way.net, way.arrow.label))
         lines.append(_line(way, grid, by_level, told))
+    lines = _with_room(lines, placed)
     for found in chips.values():
         lines += _chip_lines(found, placed, by_level)
     return Layout(
@@ -135,8 +143,6 @@ def extent(box: Box, style: str) -> tuple[float, float]:
     rim = 2 * RIM if box.role == "loss" else 0.0
     if box.kind in ("op", "fold") and style == "bipartite":
         return width * 1.15 + 12 + rim, height + 10 + rim
-    if box.role == "sum":
-        return width + 22, height + 9
     if box.kind == "value" and style == "bipartite":
         return max(width + 6, height + 6) + rim, max(height + 6, min(width + 6, 26.0)) + rim
     return width + (8 if chip else 12) + rim, height + (3 if chip else 8) + rim
@@ -242,6 +248,46 @@ def _line(way: Way, grid: Grid, by_level: bool, told: bool) -> Line:
         tip, label = (tip[1], tip[0]), (label[1], label[0])
     arrow = replace(way.arrow, label="") if told else way.arrow
     return Line(arrow, tuple(points), tip, label)
+
+
+def _with_room(lines: list[Line], placed: Mapping[str, Rectangle]) -> list[Line]:
+    """The lines, labelled where the label lies on no box, no other label and no arrow.
+
+    There are two places for each, one on either side of its arrow. Linear in labels times boxes and arrows.
+    """
+    taken = [_sides(place) for place in placed.values()]
+    for line in lines:
+        corners = line.points[::3]
+        for (x0, y0), (x1, y1) in zip(corners, (*corners[1:], line.tip)):
+            taken.append((min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)))
+    found = []
+    for line in lines:
+        if line.arrow.label:
+            (x, y), (_, tip) = line.label, line.tip
+            half = text_width(line.arrow.label, ARROW_FONT_SIZE) / 2
+            for place in ((x, y), (x, 2 * tip - y)):
+                sides = _sides(Rectangle(*place, 2 * half, ARROW_FONT_SIZE))
+                if not any(_meet(sides, other) for other in taken):
+                    taken.append(sides)
+                    line = replace(line, label=place)
+                    break
+            else:
+                line = replace(line, arrow=replace(line.arrow, label=""))
+        found.append(line)
+    return found
+
+
+def _sides(place: Rectangle) -> tuple[float, float, float, float]:
+    return (
+        place.x - place.width / 2,
+        place.y - place.height / 2,
+        place.x + place.width / 2,
+        place.y + place.height / 2,
+    )
+
+
+def _meet(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _frame(framed: Framed, label: str, phase: str, grid: Grid, by_level: bool) -> Frame:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
-from dagexec.draw.labels import printable
+from dagexec.draw.labels import printable, text_width
 from dagexec.draw.measured import Measured
 from dagexec.draw.picture import Box, Picture
 from dagexec.draw.style import Filling, phases_of, scale_of
@@ -26,6 +27,11 @@ ROLE_WORDS = {
 }
 CORNERS = {"forward": "rounded", "backward": "solid", "update": "solid"}
 MOST_KINDS = 10  # fillings that are explained
+FONT_SIZE = 11.0
+NARROWEST = 400.0  # points: a smaller picture's caption is as wide as that
+TABLE = '<table align="left" border="0" cellborder="1" cellspacing="6" cellpadding="3">'
+
+T = TypeVar("T")
 
 
 def caption(
@@ -38,16 +44,46 @@ def caption(
     filling: Filling,
     theme: Theme,
     measured: Measured | None,
+    width: float,
 ) -> str:
-    """The caption as an HTML-like label, without the angle brackets' quoting that pydot leaves to it."""
+    """The caption as an HTML-like label, without the angle brackets' quoting that pydot leaves to it.
+
+    It is wrapped to the picture's `width`, in points.
+    """
     made = [box for box in seen.boxes if box.kind in ("op", "fold")]
-    row = f'<td align="left" border="0" colspan="30">{html.escape(_summary(seen, made, name))}</td>'
-    cells = "".join(
-        _cell(words, fill, outline, shape)
-        for words, fill, outline, shape in _legend(made, style, color, group, filling, theme, measured)
-    )
-    table = '<table border="0" cellborder="1" cellspacing="6" cellpadding="3">'
-    return f"<{table}<tr>{row}</tr><tr>{cells}</tr></table>>"
+    saved = any(arrow.saved for arrow in seen.arrows)
+    words = _summary(seen, made, name).split("; ")
+    lines = wrapped(words, [text_width(part, FONT_SIZE) for part in words], max(width, NARROWEST))
+    text = "".join(_row(html.escape("; ".join(line)), padding=2) for line in lines)
+    cells = list(_legend(made, style, color, group, filling, theme, measured, saved=saved))
+    sizes = [text_width(cell[0], FONT_SIZE) + 12 for cell in cells]
+    rows = []
+    for row in wrapped(list(zip(cells, sizes)), sizes, max(width, NARROWEST)):
+        rest = max(width, NARROWEST) - sum(size for _, size in row)  # or Graphviz would spread the cells
+        filler = f'<td border="0" width="{max(rest, 0):.0f}"></td>'
+        rows.append(_row(f"{TABLE}<tr>{''.join(_cell(*cell) for cell, _ in row)}{filler}</tr></table>"))
+    return f'<<table border="0" cellspacing="0" cellpadding="0">{text}{"".join(rows)}</table>>'
+
+
+def wrapped(parts: Sequence[T], sizes: Sequence[float], width: float) -> list[list[T]]:
+    """Parts in lines that are at most so wide, where their sizes let them.
+
+    >>> wrapped("abcd", [2, 2, 2, 5], 4)
+    [['a', 'b'], ['c'], ['d']]
+    """
+    lines: list[list[T]] = []
+    left = 0.0
+    for part, size in zip(parts, sizes):
+        if not lines or size > left:
+            lines.append([])
+            left = width
+        lines[-1].append(part)
+        left -= size
+    return lines
+
+
+def _row(inside: str, padding: int = 0) -> str:
+    return f'<tr><td align="left" cellpadding="{padding}">{inside}</td></tr>'
 
 
 def _summary(seen: Picture, made: Sequence[Box], name: str) -> str:
@@ -56,7 +92,8 @@ def _summary(seen: Picture, made: Sequence[Box], name: str) -> str:
     words = f"{printable(name)}: {counts or 'no'} operations"
     if seen.folded:
         boxes = sum(box.nodes > 1 for box in made)
-        words += f"; {seen.folded} of them folded into {boxes} boxes (level='ops' shows each)"
+        into = "1 box" if boxes == 1 else f"{boxes} boxes"
+        words += f"; {seen.folded} of them folded into {into} (level='ops' shows each)"
     if seen.turned:
         words += f"; transposes (ᵀ) stand in the labels of {seen.turned} products"
     return words
@@ -75,6 +112,8 @@ def _legend(
     filling: Filling,
     theme: Theme,
     measured: Measured | None,
+    *,
+    saved: bool,
 ) -> Iterator[tuple[str, str, str, str]]:
     """Words, filling, outline and corners for each filling, shape and line that occurs."""
     phases = phases_of(made)
@@ -99,7 +138,7 @@ def _legend(
                 theme.loss[1] if role == "loss" else theme.grey,
                 "solid",
             )
-    if len(phases) > 1:
+    if saved:
         yield "dashed: kept from forward for backward", theme.ground, theme.pale, "dashed"
     if group == "task":
         yield "frame: one task, with its estimated time", theme.band, theme.grey, "rounded"

@@ -19,17 +19,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import takewhile
 from typing import Any
 
 from dagexec.draw.folding import Folding, folding
 from dagexec.draw.labels import (
+    common_name,
     constant_label,
     dims,
     element_label,
+    gradient_elements,
     gradient_name,
     is_transpose,
     known_value,
+    names_text,
     op_label,
     op_name,
     printable,
@@ -49,7 +51,7 @@ class Box:
     """One thing that is drawn. `key` is its id in the DOT text, `twin` the key of its forward twin's box."""
 
     key: str
-    kind: str  # "op", "fold" (many ops), "input" (one or many), "value", "tag" (stands for boxes far away)
+    kind: str  # "op", "fold" (all of a region and phase), "input" (one or many), "value"
     label: tuple[str, ...]
     phase: str
     scope: Scope
@@ -146,6 +148,18 @@ def _flow_label(values: Collection[Node]) -> str:
     return ", ".join(f"{count} of {shape}" if count > 1 else shape for shape, count in shapes.items())
 
 
+def _rules(graph: Graph) -> set[Node]:
+    """The nodes of no region that one gradient rule made together with others."""
+    loose: dict[Node, list[Node]] = {}
+    for node in graph.nodes:
+        made_for = node.grad_of
+        if node.phase != "backward" or node.scope or made_for is None or made_for.op is INPUT:
+            continue
+        if node.op is not ITEM and not is_gradient_sum(node):
+            loose.setdefault(made_for, []).append(node)
+    return {node for nodes in loose.values() if len(nodes) > 1 for node in nodes}
+
+
 def _turned(graph: Graph) -> set[Node]:
     """The transposes that only products read: they cost nothing, and stand in the products' labels."""
     turned = {node for node in graph.nodes if is_transpose(node)}.difference(graph.outputs)
@@ -168,6 +182,7 @@ class _View:
         self.members: dict[Group, list[Node]] = {}
         self.group_of: dict[Node, Group] = {}  # of each drawn node, and of the items of one
         self.turned = _turned(graph) if fold is None and not scalar else set()
+        self.rules = _rules(graph) if fold is not None else set()
         seen_as: dict[Node, tuple[Node, ...]] = {}
         for node in graph.nodes:
             reads = tuple(value for source in node.inputs for value in seen_as[source])
@@ -182,9 +197,12 @@ class _View:
         self.roles |= dict.fromkeys(filter(is_gradient_sum, graph.nodes), "sum")
         self.roles |= dict.fromkeys(loss_of(graph), "loss")
         self.outputs = {value for output in graph.outputs for value in seen_as[output]}
+        results = graph.outputs if scalar else ()
+        self.elements = {node: name for result in results for node, name in gradient_elements(result).items()}
         inputs = [node for node in graph.inputs if node in self.members]
         if fold is not None:
             self._join(inputs, 2 if len(inputs) > MOST_INPUTS else 3)
+            self._join_sums()
 
     def _join(self, inputs: Sequence[Node], least: int) -> None:
         """Make groups of inputs, at `least` so many, parts of one argument with the same readers."""
@@ -205,6 +223,21 @@ class _View:
                     self.group_of[node] = group
                 self.members[group] = nodes
 
+    def _join_sums(self) -> None:
+        """Make sums of gradients that the same boxes send one group."""
+        alike: dict[frozenset[Group], list[Group]] = {}
+        for group in self.members:
+            if isinstance(group, tuple) and group[0] == "sum":
+                sources = {self.group_of[value] for value in self.taken[group]} - {group}
+                alike.setdefault(frozenset(sources), []).append(group)
+        for groups in alike.values():
+            if len(groups) > 1:
+                joined: Group = ("sums", *(group[1] for group in groups))
+                nodes = [node for group in groups for node in self.members.pop(group)]
+                self.members[joined] = sorted(nodes, key=self.position.__getitem__)
+                self.taken[joined] = set().union(*(self.taken.pop(group) for group in groups))
+                self.group_of |= dict.fromkeys(nodes, joined)
+
     def _add(self, node: Node, reads: tuple[Node, ...]) -> None:
         if node.op is ITEM and reads:
             self.group_of[node] = self.group_of[reads[0]]
@@ -215,6 +248,8 @@ class _View:
                 group = ("sum", node.grad_of)
             elif region := self.fold.region(node):
                 group = (region, node.phase)
+            elif node in self.rules:
+                group = ("rule", node.grad_of)
         self.reads[node] = reads
         self.taken.setdefault(group, set()).update(reads)
         self.members.setdefault(group, []).append(node)
@@ -240,11 +275,14 @@ class _View:
         first = nodes[0]
         if group[0] == "inputs":
             return self._inputs(group, nodes, role)
-        if group[0] == "sum":
-            name = f"∇{printable(group[1].name, 30)}"
-            label = (f"{name} = Σ {len(nodes) + 1} gradients", dims(first.spec))
-            key, family, twin = self.key(group), first.op.family, self._key_of(group[1])
-            return Box(key, "op", label, first.phase, (), family, "sum", twin, details, len(nodes), name)
+        if group[0] in ("sum", "sums"):
+            return self._sums(group, nodes)
+        if group[0] == "rule":
+            made_for = group[1]
+            name = region_label(made_for.op.name, first.phase)
+            label = (f"{name} {dims(made_for.spec)}".rstrip(), f"{len(nodes)} ops")
+            key, twin = self.key(group), self._key_of(made_for)
+            return Box(key, "fold", label, first.phase, (), "fold", role, twin, details, len(nodes), name)
         scope, phase = group
         sliced = self.fold is not None and first in self.fold.slice_of
         name = "/".join(scope)
@@ -258,13 +296,22 @@ class _View:
             self.key(group), "fold", label, phase, scope, "fold", role, twin, details, len(nodes), label[0]
         )
 
+    def _sums(self, group: Group, nodes: list[Node]) -> Box:
+        """The box of one sum of gradients, or of several of which each has the same sources."""
+        first, values = nodes[0], group[1:]
+        name = f"∇{printable(names_text([value.name for value in values], 'arrays'), 30)}"
+        name = "" if name == "∇" else name
+        added = len(nodes) // len(values) + 1
+        shape = f" of {dims(first.spec)}" if dims(first.spec) else ""
+        what = f"Σ {added}{shape}" if len(values) == 1 else f"Σ of {added} each"
+        label = (name, what) if name else (what,)
+        details = tuple(f"∇{value_label(value)}" for value in values)
+        key, family, twin = self.key(group), first.op.family, self._key_of(values[0])
+        return Box(key, "op", label, first.phase, (), family, "sum", twin, details, len(nodes), name or what)
+
     def _inputs(self, group: Group, nodes: list[Node], role: str) -> Box:
-        parts = [node.name.split(".") for node in nodes]
-        common = takewhile(lambda level: len(set(level)) == 1, zip(*parts))
-        name = printable(".".join(level[0] for level in common), 30)
-        rest = [".".join(part[len(name.split(".")) if name else 0 :]) for part in parts]
-        listed = " ".join([name, *rest]).strip()
-        label = (listed if len(listed) <= 20 else f"{name} {len(nodes)} inputs".lstrip(),)
+        name = printable(common_name([node.name for node in nodes]), 30)
+        label = (names_text([node.name for node in nodes], "inputs"),)
         details = tuple(value_label(node) for node in nodes)
         family = nodes[0].op.family
         return Box(
@@ -281,8 +328,9 @@ class _View:
         elif self.scalar and node.op.name == "getitem":
             kind, label = "input", element_label(node)
         elif role == "sum" or is_gradient_sum(node):
-            role, label = "sum", f"Σ {label}"
-        gradient = f"∇{name}" if node in self.outputs and (name := gradient_name(node)) else ""
+            role, label = "sum", f"Σ {'' if self.bipartite else dims(node.spec)}".rstrip()
+        wanted = self.elements.get(node) or (gradient_name(node) if node in self.outputs else "")
+        gradient = f"∇{wanted}" if wanted else ""
         named = gradient and not self.bipartite
         key = self.key(self.group_of[node])
         twin = None if self.scalar else self._key_of(node.grad_of)  # one op is many scalars
@@ -291,7 +339,10 @@ class _View:
         if role == "sum" and not gradient and node.grad_of is not None and node.grad_of.op is INPUT:
             name = f"Σ of ∇{printable(node.grad_of.name, 30)}"
         lines = tuple(label.split(" ", 1)) if self.bipartite and kind == "input" else (label,)
-        lines = (f"{gradient} =", *lines) if named else lines
+        if named:
+            lines = (f"{gradient} = {label}",) if self.scalar else (f"{gradient} =", *lines)
+        if self.fold is not None and kind == "op" and (region := self.fold.region(node)):
+            kind, lines = "fold", (region_label("/".join(region), node.phase), *lines)
         if (value := known_value(node)) and (kind == "input" or not self.bipartite):
             lines = (*lines, value)
         return Box(key, kind, lines, node.phase, node.scope, node.op.family, role, twin, details, 1, name)
@@ -322,9 +373,20 @@ class _View:
         if shown := known_value(value):
             lines = (*lines, shown)
         key, details = f"v{self.position[value]}", tuple(tooltip(value))
+        scope = () if self.fold else value.scope
         name = lines[0] if name else op_name(value)
         return Box(
-            key, "value", lines, value.phase, value.scope, value.op.family, role, None, details, 1, name
+            key,
+            "value",
+            lines,
+            value.phase,
+            scope,
+            value.op.family,
+            role,
+            None,
+            details,
+            1,
+            name,
         )
 
     def _is_source(self, node: Node) -> bool:
@@ -332,7 +394,10 @@ class _View:
 
     def _keeper(self, value: Node, reader: Group) -> Group:
         """Where a box gets a value from: what its forward twin has read, from the twin, which keeps it."""
-        if isinstance(reader, tuple) and reader[1] == "backward":
+        if isinstance(reader, tuple) and reader[0] == "rule":
+            if reader[1] in self.members and value in self.taken.get(reader[1], ()):
+                return reader[1]
+        elif isinstance(reader, tuple) and reader[1] == "backward":
             twin: Group = (reader[0], "forward")
             if value in self.taken.get(twin, ()):
                 return twin
@@ -369,7 +434,7 @@ class _View:
                 and not saved
                 and not self.bipartite
                 and node.phase != "update"
-                and not (isinstance(group := self.group_of[node], tuple) and group[0] == "sum")
+                and not (isinstance(group := self.group_of[node], tuple) and group[0] in ("sum", "sums"))
             )
             label = _flow_label({value for value, _ in uses}) if told else ""
             yield Arrow(source, target, printable(label), saved)

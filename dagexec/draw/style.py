@@ -85,8 +85,6 @@ def box_look(box: Box, fill: str, style: str, theme: Theme) -> Look:
         look |= {"fillcolor": theme.ground, "fontsize": "9"}
     if box.role == "loss":
         look |= {"peripheries": "2", "penwidth": "1.6", "color": theme.loss[1]}
-    elif box.role == "sum":
-        look |= {"shape": "octagon", "style": "filled"}
     elif box.role == "output":
         look |= {"penwidth": "2.6"}
     if style == "bipartite":

@@ -15,7 +15,7 @@ from os import PathLike
 from xml.etree import ElementTree as ET
 
 from dagexec.draw.bars import Bar, Timetable, timetable
-from dagexec.draw.labels import printable
+from dagexec.draw.labels import UNITS, duration, printable, size_text
 from dagexec.events import Events
 from dagexec.files import written_whole
 from dagexec.graph import PHASES, method_of
@@ -27,7 +27,6 @@ LANES, HIGHEST, LOWEST = 360, 26, 5  # pixels: of all lanes, of one at the most 
 OUTLINED_FROM = 4  # pixels of a bar that has room for an outline; a shorter one gets a stroke on top
 NAMED_FROM = 46  # pixels of a bar that has room for a name
 LETTER = 5.8  # pixels of a letter, on the average
-UNITS = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 
 # Okabe and Ito's colours; in the dark their lighter relatives.
 STYLE = """
@@ -144,7 +143,7 @@ def _heading(events: Events, seen: Timetable) -> str:
     if not seen.bars:
         return f"{name}: no task was run"
     share = f", {_percent(seen.critical / seen.length)} of it" if seen.length else ""
-    length = f"{_time(seen.length)}; critical path {_time(seen.critical)}{share}"
+    length = f"{duration(seen.length)}; critical path {duration(seen.critical)}{share}"
     return f"{name}: {tasks} on {workers} in {length}"
 
 
@@ -194,9 +193,7 @@ def _draw_bar(svg: ET.Element, events: Events, bar: Bar, length: float, y: float
     high = height * min(1.0, bar.busy / lasting) if len(bar.tasks) > 1 and lasting else height
     look = "failed" if bar.has_failed else bar.phase
     top = y + height - high
-    if (
-        bar.is_critical and width >= OUTLINED_FROM and high >= OUTLINED_FROM
-    ):  # inside, so that none covers another
+    if bar.is_critical and min(width, high) >= OUTLINED_FROM:  # inside, so that none covers another
         rect = _rect(svg, f"{look} critical", x + 0.8, top + 0.8, width - 1.6, high - 1.6)
     else:
         rect = _rect(svg, look, x, top, width, high)
@@ -212,18 +209,18 @@ def _tooltip(events: Events, bar: Bar) -> Iterator[str]:
     node = events.graph.nodes[bar.longest]
     longest = printable("/".join((*node.scope, events.name(bar.longest))))
     if len(bar.tasks) > 1:
-        yield f"{len(bar.tasks)} tasks, busy {_time(bar.busy)} of {_time(bar.end - bar.start)}"
+        yield f"{len(bar.tasks)} tasks, busy {duration(bar.busy)} of {duration(bar.end - bar.start)}"
         yield f"the longest: {longest}"
     else:
         yield f"{longest}  {printable(str(node.spec))}" if node.spec is not None else longest
-        yield f"{_time(bar.end - bar.start)} from {_time(bar.start)} on"
+        yield f"{duration(bar.end - bar.start)} from {duration(bar.start)} on"
     yield f"worker {bar.worker}, {bar.phase}" + (", on the critical path" if bar.is_critical else "")
 
 
 def _draw_memory(svg: ET.Element, seen: Timetable, top: float) -> None:
     """The bytes that are held, as steps; of the changes within a pixel the highest is kept."""
     peak = max(held for _, held in seen.memory)
-    _text(svg, "", LEFT - 8, top + 10, f"{_bytes(peak)} peak", "end")
+    _text(svg, "", LEFT - 8, top + 10, f"{size_text(peak)} peak", "end")
     _text(svg, "", LEFT - 8, top + MEMORY, "0", "end")
     path = [f"M{LEFT} {top + MEMORY}"]
     for x, held in _steps(seen):
@@ -274,16 +271,3 @@ def _percent(share: float) -> str:
     ('100%', '36%', '0.042%')
     """
     return f"{share:.0%}" if share >= 0.1 else f"{100 * share:.2g}%"
-
-
-def _time(seconds: float) -> str:
-    size, unit = next((row for row in UNITS if seconds >= 0.9995 * row[0]), UNITS[-1])
-    return f"{seconds / size:.3g} {unit}" if seconds else "0 s"
-
-
-def _bytes(count: float) -> str:
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1023.5:
-            return f"{count:.3g} {unit}"
-        count /= 1024
-    return f"{count:.3g} TiB"

@@ -16,7 +16,7 @@ side. A region is laid out by itself, before what is around it, so blocks that a
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
@@ -27,6 +27,7 @@ from dagexec.graph import PHASES
 
 Path = tuple[str, ...]
 Cell = tuple[int, int]  # column, lane
+NARROW = 3  # columns of updates that stand left of all else
 Item = str | Path  # what a region holds: boxes by key, regions by path
 
 
@@ -51,8 +52,14 @@ def cells_by_twin(picture: Picture, paths: Mapping[str, Path]) -> dict[str, Cell
     """
     boxes = {box.key: box for box in picture.boxes}
     regions = _regions(picture, paths)
+    families: dict[Path, list[Path]] = {}
     for path in sorted(regions, key=len, reverse=True):
-        _lay_out(regions[path], regions, boxes)
+        families.setdefault(tuple(name.split("[")[0] for name in path), []).append(path)
+    for family in families.values():
+        for path in family:
+            _lay_out(regions[path], regions, boxes)
+        if len(family) > 1:
+            _make_alike([regions[path] for path in family], regions, boxes)
     return _absolute(regions, boxes)
 
 
@@ -148,10 +155,74 @@ def _lay_out(region: Region, regions: Mapping[Path, Region], boxes: Mapping[str,
         floor = max((lane[item] + extent[item][1] for item in others), default=-1)
         for item, row in Lanes(region, phase, sums, width, extent, downwards=True).lane.items():
             lane[item] = floor + 1 + row
-        region.lane |= {(item, phase): row for item, row in lane.items()}
-        first = min(lane[item] + extent[item][0] for item in items)
-        last = max(lane[item] + extent[item][1] for item in items)
-        region.extent[phase] = first, last
+        _set_lanes(region, phase, lane, extent)
+
+
+def _set_lanes(
+    region: Region, phase: str, lane: Mapping[Item, int], extent: Mapping[Item, tuple[int, int]]
+) -> None:
+    region.lane |= {(item, phase): row for item, row in lane.items()}
+    first = min(row + extent[item][0] for item, row in lane.items())
+    last = max(row + extent[item][1] for item, row in lane.items())
+    region.extent[phase] = first, last
+
+
+def _make_alike(family: Sequence[Region], regions: Mapping[Path, Region], boxes: Mapping[str, Box]) -> None:
+    """Lay the lanes of regions with the same columns as if all of them held what any of them holds.
+
+    The first and the last step of a network lack a gradient or a sum; what they have stands as in the others.
+    Nothing is done where the regions have little in common.
+    """
+    whole = Region(width=max(region.width for region in family))
+    named = [_names(region, boxes) for region in family]
+    extents: dict[str, dict[Item, tuple[int, int]]] = {}
+    width: dict[Item, int] = {}
+    for region, names in zip(family, named):
+        whole.leaving |= {names[item] for item in region.leaving}
+        for item, name in names.items():
+            wide = 1 if isinstance(item, str) else regions[item].width
+            same = whole.start.setdefault(name, region.start[item]), width.setdefault(name, wide)
+            if same != (region.start[item], wide):
+                return
+        for phase, items in region.items.items():
+            before = whole.before.setdefault(phase, {})
+            extent = extents.setdefault(phase, {})
+            for item in items:
+                sources = region.before[phase][item]
+                before.setdefault(names[item], []).extend(names[source] for source in sources)
+                first, last = (0, 0) if isinstance(item, str) else regions[item].extent[phase]
+                low, high = extent.get(names[item], (first, last))
+                extent[names[item]] = min(low, first), max(high, last)
+    for phase, before in whole.before.items():
+        most = max(len(region.items.get(phase, ())) for region in family)
+        if 3 * len(before) > 4 * most:
+            return
+    for phase, before in whole.before.items():
+        lane = Lanes(whole, phase, _sorted(before), width, extents[phase]).lane
+        for region, names in zip(family, named):
+            if phase in region.items:
+                own = {item: lane[names[item]] for item in region.items[phase]}
+                _set_lanes(region, phase, own, {item: extents[phase][names[item]] for item in own})
+
+
+def _names(region: Region, boxes: Mapping[str, Box]) -> dict[Item, Item]:
+    """What each item is called in all regions that are alike: by its operation and that of its twin."""
+    names: dict[Item, Item] = {}
+    count: Counter[str] = Counter()
+    for phase, items in region.items.items():
+        for item in items:
+            if item in names:
+                continue
+            if isinstance(item, str):
+                box = boxes[item]
+                what = next((line for line in box.label if not line.startswith("∇")), "")
+                twin = names.get(box.twin, "") if box.twin else ""
+                name = f"{phase} {box.kind} {what.rsplit(' ', 1)[0]} of ({twin})"
+            else:
+                name = item[-1].split("[")[0]
+            names[item] = f"{name} {count[name]}"
+            count[name] += 1
+    return names
 
 
 def _set_columns(region: Region, width: Mapping[Item, int], boxes: Mapping[str, Box], *, root: bool) -> None:
@@ -182,10 +253,38 @@ def _set_columns(region: Region, width: Mapping[Item, int], boxes: Mapping[str, 
             behind = [start[source] for source in region.behind.get(item, ()) if source in start]
             stays = root and _adds_first(item, region, boxes)
             start[item] = min(behind) - (0 if stays else width[item]) if behind else last
+    _draw_in(region, width)
     first = min(start.values(), default=0)
     for item in start:
         start[item] -= first
     region.width = max((start[item] + width[item] for item in start), default=1)
+
+
+def _draw_in(region: Region, width: Mapping[Item, int]) -> None:
+    """Updates late where that makes arrows shorter; many columns of them beneath the gradients."""
+    start = region.start
+    others = {item for phase, items in region.items.items() if phase != "update" for item in items}
+    updates = [item for item in region.items.get("update", ()) if item not in others]
+    after: dict[Item, list[Item]] = {item: [] for item in updates}
+    for item in updates:
+        for source in region.before["update"][item]:
+            if source in after:
+                after[source].append(item)
+    for item in reversed(updates):
+        behind = region.behind.get(item, ())
+        if after[item] and len(after[item]) >= len(behind):
+            start[item] = max(start[reader] + width[reader] for reader in after[item])
+        elif not behind:
+            start[item] = min(start[one] for one in updates)
+    if not updates or not others:
+        return
+    wide = max(start[item] + width[item] for item in updates) - min(start[item] for item in updates)
+    if wide > NARROW:
+        room = max(start[item] + width[item] for item in others)
+        room -= max(start[item] + width[item] for item in updates)
+        shift = min(room, min(start[item] for item in others) - min(start[item] for item in updates))
+        for item in updates:
+            start[item] += max(shift, 0)
 
 
 def _adds_first(item: Item, region: Region, boxes: Mapping[str, Box]) -> bool:

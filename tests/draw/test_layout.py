@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import dagexec
 from dagexec.draw.chips import with_chips
 from dagexec.draw.dot import _scope_frames
+from dagexec.draw.labels import text_width
 from dagexec.draw.layout import lay_out
 from dagexec.draw.picture import picture
 from dagexec.draw.twins import _sorted
@@ -159,6 +160,19 @@ def test_blocks_that_are_alike_look_alike():
             assert two.y == pytest.approx(one.y)
 
 
+def test_the_first_and_the_last_step_stand_on_the_way_back_as_those_between():
+    seen, layout, _ = laid_out(rnn_graph(2))
+    place = {}
+    for box in seen.boxes:
+        if box.scope and box.scope[0].startswith("cell") and box.phase == "backward" and box.beside is None:
+            place.setdefault(box.scope[0], {})[box.label, layout.boxes[box.twin].y] = layout.boxes[box.key].y
+    first, last = place["cell[0]"], place["cell[1]"]
+    assert first.keys() != last.keys()  # the first sends nothing on, the last adds nothing
+    common = first.keys() & last.keys()
+    assert len(common) >= 5
+    assert {key: first[key] for key in common} == {key: last[key] for key in common}
+
+
 def test_an_input_stands_once_on_each_box_that_reads_it():
     seen, layout, rectangles = laid_out(rnn_graph())
     chips = [box for box in seen.boxes if box.beside is not None]
@@ -230,6 +244,26 @@ def test_frames_hold_their_own_and_no_others(graph, bipartite):
             mine = any(label == frame.label for _, label in frames.get(beside[key], ()))
             if not mine:
                 assert not overlap(place, corners(frame.place)), (frame, key)
+
+
+@pytest.mark.parametrize("by_level", [False, True])
+@pytest.mark.parametrize("level", ["high", "ops"])
+def test_labels_of_arrows_lie_on_nothing(level, by_level):
+    _, layout, rectangles = laid_out(rnn_graph(), level, by_level=by_level)
+    labels = [
+        (x - half, y - 4, x + half, y + 4)
+        for line in layout.lines
+        if line.arrow.label
+        for x, y, half in [(*line.label, text_width(line.arrow.label, 9) / 2)]
+    ]
+    assert len(labels) >= 5 * (level == "high")
+    for label in labels:
+        assert not any(overlap(label, place) for place in rectangles.values())
+        for line in layout.lines:
+            assert not any(
+                label[0] < x < label[2] and label[1] < y < label[3] for x, y in on_curve(line.points)
+            )
+    assert not any(overlap(one, other) for one, other in combinations(labels, 2))
 
 
 def test_regions_that_wait_for_each_other_are_put_in_some_order():

@@ -69,6 +69,8 @@ def test_a_measured_colour_needs_events_of_this_graph(color):
         to_dot(graph, color=color)
     with pytest.raises(ValueError, match="of another graph"):
         to_dot(dagexec.trace(lambda x: x * x)(1.0), color=color, events=events)
+    with pytest.raises(TypeError, match=f"events is a list, but color='{color}' needs the Events of a run"):
+        to_dot(graph, color=color, events=[*events])
 
 
 @pytest.mark.parametrize(("color", "told"), [("time", 's"'), ("worker", "worker 0")])
