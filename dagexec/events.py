@@ -106,12 +106,14 @@ class Events:
     def spans(self) -> list[tuple[int, int, float, float]]:
         """(task, worker, start, end) of each task that ended, in seconds since the first event."""
         zero = self.begin
-        started = {event.task: event for event in self if event.kind == "start"}
-        return [
-            (event.task, event.worker, started[event.task].time - zero, event.time - zero)
-            for event in self
-            if event.kind in ("end", "error") and event.task in started
-        ]
+        started: dict[int, float] = {}
+        found = []
+        for event in self:
+            if event.kind == "start":
+                started[event.task] = event.time
+            elif event.kind in ("end", "error") and event.task in started:
+                found.append((event.task, event.worker, started.pop(event.task) - zero, event.time - zero))
+        return found
 
     def busy(self) -> dict[int, float]:
         """For each worker, the seconds it spent in tasks."""

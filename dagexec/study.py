@@ -46,6 +46,13 @@ class Row:
     predicted: float
     measured: Times | None
 
+    @property
+    def executor(self) -> str | None:
+        """What the real runs were on, if there were such."""
+        if self.measured is None:
+            return None
+        return _executor(self.workers)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Study:
@@ -60,6 +67,20 @@ class Study:
     levels: tuple[Level, ...]
     critical_path: tuple[Part, ...]
     rows: tuple[Row, ...]
+
+    @property
+    def alone(self) -> Times | None:
+        """The times of real runs on one worker, if there were such."""
+        return next((row.measured for row in self.rows if row.workers == 1), None)
+
+    def predicted_speed_up(self, row: Row) -> float:
+        """How many times as fast as one worker the simulation is."""
+        return self.analysis.work / row.predicted if row.predicted else 1.0
+
+    def measured_speed_up(self, row: Row) -> float | None:
+        """How many times as fast as those on one worker the real runs were; None where either is missing."""
+        alone = self.alone
+        return alone.median / row.measured.median if alone and row.measured else None
 
     @property
     def most_workers(self) -> int:
@@ -132,11 +153,14 @@ def _timed(
     with ExitStack() as opened:
         runs = []
         for number in workers:
-            executor = "serial" if number == 1 else "threads"
-            compiled = opened.enter_context(compile(graph, executor, number))
+            compiled = opened.enter_context(compile(graph, _executor(number), number))
             _warm_up(compiled, args)
             runs.append(lambda compiled=compiled: compiled(*args))
         return take_turns(runs, rounds, on_round)
+
+
+def _executor(workers: int) -> str:
+    return "serial" if workers == 1 else "threads"
 
 
 def _warm_up(compiled: Compiled, args: tuple[Any, ...]) -> None:

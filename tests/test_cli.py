@@ -48,6 +48,8 @@ FILES = {
         "def fail(x): raise OSError('no [more]')\n"
         "def build(): return {'x': (fail, 1), 'y': (abs, 'x'), 'good': (abs, -1)}, ['y', 'good']"
     ),
+    "hugenumber": "def build(): return {'x': (pow, 10, 5000)}",
+    "leaving": "import sys\ndef build(): return {'x': (sys.exit, 0)}",
     "circular": "def build(): return {'x': (abs, 'y'), 'y': (abs, 'x')}",
     "infinite": "def build(): return lambda x: np.sum(np.log(x)), (np.zeros(3),)",
 }
@@ -122,6 +124,17 @@ MISTAKES = {
     "no output": ("draw square.py", 2, ["Missing option '-o'"]),
     "an unknown level": ("draw square.py -o x.svg --level low", 2, ["'low' is not one of 'high', 'ops'"]),
     "an unwritable trace": ("run square.py --trace no/t.json", 1, ["cannot write no/t.json"]),
+    "an output that is the graph file": (
+        "run square.py --trace ./square.py",
+        2,
+        ["FILE and trace are one file: square.py"],
+    ),
+    "two outputs in one file": (
+        "run square.py --timeline x.svg --draw ./x.svg",
+        2,
+        ["timeline and draw are one file: x.svg"],
+    ),
+    "a task that ends the process": ("run leaving.py", 1, ["the graph's code calls sys.exit(0)"]),
     "an unknown plot ending": ("train square.py --plot x.gif", 2, ["--plot x.gif", ".png"]),
     "nothing to train": ("train square.py", 2, ["square.py builds no training", "dagexec run"]),
     "to resume nothing": ("train square.py --resume", 2, ["--resume needs --checkpoint"]),
@@ -280,6 +293,13 @@ def test_run_forward_only_has_no_gradients(folder):
 
 def test_run_shows_the_shape_of_what_is_no_scalar(folder):
     assert re.search(r"^result +float64\[3\]$", call("run", "vector.py").stdout, re.MULTILINE)
+
+
+def test_run_draws_the_graph_as_it_was_derived(folder):
+    call("run", GRAPHS / "rnn.py", "-p", "steps=2", "--draw", "run.dot")
+    call("draw", GRAPHS / "rnn.py", "-p", "steps=2", "-o", "draw.dot")
+    assert Path("run.dot").read_text() == Path("draw.dot").read_text()
+    assert "site-packages" not in Path("run.dot").read_text()  # each line that is named is one of the file
 
 
 def test_run_of_a_training_runs_one_step():
@@ -562,6 +582,11 @@ def test_a_dag_is_run_and_its_results_are_shown(folder):
     assert "result       <total> = 6" in said
     found = json.loads(call("run", "dag.py", "--json").stdout)
     assert (found["results"], found["work"], found["span"], found["loss"]) == (["3"], 4, 2, None)
+
+
+def test_a_result_without_text_is_told_by_its_type(folder):
+    assert "x = <int>" in call("run", "hugenumber.py").stdout
+    assert json.loads(call("run", "hugenumber.py", "--json").stdout)["results"] == ["<int>"]
 
 
 def test_verbose_tells_why_it_runs_on_what_it_runs_on(folder):

@@ -52,6 +52,16 @@ def test_busy_time_is_the_sum_of_the_tasks_times(recorded):
     assert set(events.busy()) <= {0, 1}
 
 
+def test_a_log_of_several_runs_holds_the_time_of_each():
+    graph = dagexec.trace(lambda x: x + 1)(1.0)
+    events = dagexec.Events(graph)
+    with dagexec.compile(graph, "serial", events=events) as compiled:
+        for _ in range(3):
+            compiled(1.0)
+    assert len(events.spans()) == 3
+    assert all(start <= end <= later for (*_, start, end), (*_, later, _) in pairwise(events.spans()))
+
+
 def test_a_worker_runs_one_task_at_a_time(recorded):
     _, events = recorded
     for worker in (0, 1):

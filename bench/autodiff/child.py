@@ -39,8 +39,8 @@ PAUSE = 0.005  # seconds before a turn on several threads: those of the peer bef
 GRACE = 5.0  # seconds after which a call that does not stop ends with the process
 BEGUN = "begun"  # the section of a line that is no result
 TURNS = "turns"  # what has begun after the first calls
-# Relative to the largest element of an array. Rounding gives 2e-6, but of millions of units some have an input
-# so near 0 that rounding decides whether relu lets them through; one of them changes gradients by 5e-4.
+# Relative to the largest element of an array. Rounding gives 2e-6, but of millions of units some have an
+# input so near 0 that rounding decides whether relu lets them through; one of them changes gradients by 5e-4.
 TOLERANCE = 2e-3
 
 

@@ -75,11 +75,12 @@ def _one_thread(rows: Rows) -> Iterator[Row]:
     yield _faster("tiny net", 20, _of(cells, (TINY,)), by.DAGEXEC, by.AUTOGRAD)
     for what, peer, names, bound in ON_ONE_THREAD:
         yield _faster(what, bound, _of(cells, names), by.DAGEXEC, peer)
-    sooner = _found(_of(cells, RECURRENT), lambda row: first_calls(row))
+    sooner = _found(_of(cells, RECURRENT), first_calls)
     yield at_least("unrolled recurrent, first call: times as soon as JAX jit", 10, sooner, "×")
 
 
 def first_calls(cells: dict[str, Row]) -> float | None:
+    """How many times as soon as JAX jit dagexec has its first result."""
     ours, theirs = (cells.get(peer, {}).get("first") for peer in (by.DAGEXEC, by.JAX))
     return theirs / ours if ours and theirs else None
 

@@ -12,12 +12,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from time import strftime
-from typing import Any
 
 from bench.autodiff import peers as by
 from bench.autodiff.child import BEGUN, TURNS, Job, as_json
 from bench.autodiff.demands import demands
 from bench.autodiff.process import Child
+from bench.autodiff.rows import Row
 from bench.autodiff.scalars import MICRO, SCALARS
 from bench.autodiff.workloads import (
     CHOSEN,
@@ -29,8 +29,6 @@ from bench.autodiff.workloads import (
     TRANSFORMERS,
     WORKLOADS,
 )
-
-Row = dict[str, Any]
 
 OTHERS = [by.TORCH, by.JAX, by.JAX_SCAN, by.TORCH_FUSED, by.TORCH_COMPILED]
 ONE = [by.DAGEXEC, *OTHERS, by.AUTOGRAD, by.ONNX, MICRO]

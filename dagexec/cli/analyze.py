@@ -25,14 +25,15 @@ from dagexec.cli.program import (
     json_option,
     options,
     parameters_option,
+    require_apart,
     require_ending,
 )
 from dagexec.executors import available_cores
 from dagexec.files import require_writable
 from dagexec.graphfile import as_text, graph_of, load
 from dagexec.progress import progress
-from dagexec.study import MOST_PARTS, Row, Study, study
-from dagexec.timing import Times, machine, machine_line
+from dagexec.study import MOST_PARTS, Study, study
+from dagexec.timing import machine, machine_line
 
 MOST_WORKERS = 100_000
 MOST_LEVELS = 6
@@ -98,6 +99,7 @@ def analyze(
     if plot is not None:
         require_ending(plot, ENDINGS, "--plot")
         require_writable(plot)
+        require_apart(FILE=file, plot=plot)
         if importlib.util.find_spec("matplotlib") is None:
             raise click.ClickException("--plot needs matplotlib: pip install 'dagexec[draw]'")
     loaded = load(file)
@@ -167,11 +169,11 @@ def _print_path(found: Study) -> None:
     table = _table(("share", "right"), ("time", "right"), ("tasks", "right"), ("", "left"))
     for part in parts[:MOST_PARTS]:
         times = f"×{part.tasks}" if part.tasks > 1 else ""
-        table.add_row(_share(part.share), show.seconds(part.cost), times, Text(_short(part.name)))
+        table.add_row(show.share(part.share), show.seconds(part.cost), times, Text(_short(part.name)))
     if others := parts[MOST_PARTS:]:
         cost, share = sum(part.cost for part in others), sum(part.share for part in others)
         tasks = sum(part.tasks for part in others)
-        table.add_row(_share(share), show.seconds(cost), f"×{tasks}", f"{len(others)} others")
+        table.add_row(show.share(share), show.seconds(cost), f"×{tasks}", f"{len(others)} others")
     _print_table(table)
 
 
@@ -185,7 +187,7 @@ def _print_levels(found: Study, workers: int) -> None:
     for limit, seconds in sorted(limits.items(), key=lambda item: -item[1]):
         number = sum(level.limit(workers) == limit for level in found.levels)
         words = f"{limit}: {LIMITS[limit]}, on {show.plural(number, 'level')}"
-        show.print_hanging(f"  {_share(seconds / whole):>5}  ", words)
+        show.print_hanging(f"  {show.share(seconds / whole):>5}  ", words)
     longest = sorted(enumerate(found.levels), key=lambda item: -item[1].seconds(workers))
     table = _table(("level", "right"), ("tasks", "right"), ("at least", "right"), ("limit", "left"))
     table.add_column("slowest task", no_wrap=True, overflow="ellipsis")
@@ -200,20 +202,19 @@ def _print_rows(found: Study) -> None:
     _print_title("predicted and measured")
     names = ("workers", "predicted", "speed-up", "at most", "measured", "speed-up")
     table = _table(*[(name, "right") for name in names], ("", "left"))
-    base = _base(found)
     for row in found.rows:
-        predicted, most = _speed_ups(found, row)
-        taken = row.measured
-        median = show.seconds(taken.median) if taken else "–"
-        gain = f"{base.median / taken.median:.2f}" if base and taken else "–"
+        predicted, most = found.predicted_speed_up(row), found.analysis.bound(row.workers)
+        measured = found.measured_speed_up(row)
+        median = show.seconds(row.measured.median) if row.measured else "–"
+        gain = "–" if measured is None else f"{measured:.2f}"
         cells = (show.seconds(row.predicted), f"{predicted:.2f}", f"{most:.2f}", median, gain)
-        table.add_row(str(row.workers), *cells, _executor(row) if taken else "")
+        table.add_row(str(row.workers), *cells, row.executor or "")
     _print_table(table)
     click.echo("Predicted: simulated with the measured costs, handing over costs nothing.")
     click.echo("At most: min(workers, work / span).")
     runs = show.plural(found.recorded, "unrecorded run")
     click.echo(f"Measured: medians of {runs}, in turns, up to the {available_cores()} cores there are.")
-    ratio = found.analysis.work / base.median if base else 1.0
+    ratio = found.analysis.work / found.alone.median if found.alone else 1.0
     if ratio > 1.25:
         words = "a recorded run notes every task and allocates every value, others reuse one arena"
         click.echo(f"The recorded tasks take {ratio:.2f} times what a run takes: {words}.")
@@ -244,10 +245,6 @@ def _table(*named: tuple[str, Any]) -> Table:
     return table
 
 
-def _share(share: float) -> str:
-    return f"{share:.0%}" if share >= 0.005 else "<1%"
-
-
 def _short(name: str) -> str:
     return show.abridged(name, LONGEST_NAME)
 
@@ -256,21 +253,6 @@ def _task(found: Study, task: int) -> str:
     node = found.plan.graph.nodes[task]
     region = f"{'∇' if node.phase == 'backward' else ''}{'/'.join(node.scope)} " if node.scope else ""
     return region + found.plan.name(task)
-
-
-def _executor(row: Row) -> str:
-    return "serial" if row.workers == 1 else "threads"
-
-
-def _base(found: Study) -> Times | None:
-    """The times on one worker, to which speed-ups relate."""
-    return next((row.measured for row in found.rows if row.workers == 1), None)
-
-
-def _speed_ups(found: Study, row: Row) -> tuple[float, float]:
-    """The predicted speed-up and its bound."""
-    work = found.analysis.work
-    return (work / row.predicted if row.predicted else 1.0), found.analysis.bound(row.workers)
 
 
 # --- for programs ---------------------------------------------------------------------------------------
@@ -304,18 +286,16 @@ def _as_json(file: str, arguments: dict[str, str], found: Study) -> dict[str, An
 
 
 def _rows_as_json(found: Study) -> Iterable[dict[str, Any]]:
-    base = _base(found)
     for row in found.rows:
-        predicted, most = _speed_ups(found, row)
         taken = row.measured
         yield {
             "workers": row.workers,
             "least_seconds": row.least,
             "predicted_seconds": row.predicted,
-            "predicted_speed_up": predicted,
-            "bound": most,
-            "executor": _executor(row) if taken else None,
+            "predicted_speed_up": found.predicted_speed_up(row),
+            "bound": found.analysis.bound(row.workers),
+            "executor": row.executor,
             "measured_seconds": taken.seconds if taken else None,
             "measured_median": taken.median if taken else None,
-            "measured_speed_up": base.median / taken.median if base and taken else None,
+            "measured_speed_up": found.measured_speed_up(row),
         }

@@ -15,6 +15,7 @@ from dagexec.cli.program import (
     forward_option,
     options,
     parameters_option,
+    require_apart,
     require_ending,
     workers_option,
 )
@@ -73,6 +74,7 @@ def draw(
 ) -> None:
     """Draw the graph of FILE, with its backward graph."""
     require_image(output, "-o")
+    require_apart(FILE=file, output=output)
     built = load(file).built(texts)
     graph = graph_of(built, forward_only)
     graph = rewritten(graph) if rewrites else graph
@@ -87,12 +89,12 @@ def draw(
 
 def _recorded(built: Built, graph: Graph, executor: str, workers: int | None) -> Events:
     """The events of a run of the graph as it is, after one that is not counted."""
-    log = Events(graph)
-    with np.errstate(all="ignore"):
-        with compile(graph, executor, workers, rewrites=()) as warm:
-            warm(*built.args)
-        with compile(graph, executor, workers, events=log, rewrites=()) as recorded:
-            recorded(*built.args)
+    with (
+        np.errstate(all="ignore"),
+        compile(graph, executor, workers, events=True, rewrites=()) as recorded,
+    ):
+        recorded(*built.args)
+        log: Events = recorded(*built.args)[1]
     return log
 
 

@@ -72,22 +72,20 @@ def _draw_speed_up(axes: Any, found: Study) -> None:
     analysis, rows = found.analysis, found.rows
     workers = [row.workers for row in rows]
     most = max(workers)
-    predicted = [analysis.work / row.predicted if row.predicted else 1.0 for row in rows]
+    predicted = [found.predicted_speed_up(row) for row in rows]
     fine = sorted({*workers, min(max(analysis.parallelism, min(workers)), most)})
     bound = [min(number, analysis.parallelism) for number in fine]
+    measured = [(row.workers, gain) for row in rows if (gain := found.measured_speed_up(row)) is not None]
     axes.plot(fine, bound, "--", color=GREY, linewidth=1.6, label="bound: min(P, work / span)")
     axes.plot(workers, predicted, "-o", color=BLUE, linewidth=2, label="predicted (simulated)")
-    base = next((row.measured for row in rows if row.workers == 1), None)
-    real = [(row.workers, base.median / row.measured.median) for row in rows if base and row.measured]
-    if real:
-        axes.plot(
-            *zip(*real), linestyle=":", marker="D", color=ORANGE, linewidth=2, markersize=7, label="measured"
-        )
+    if measured:
+        look = {"linestyle": ":", "marker": "D", "color": ORANGE, "linewidth": 2, "markersize": 7}
+        axes.plot(*zip(*measured), label="measured", **look)
     if most >= MANY_WORKERS:
         axes.set_xscale("log", base=2)
     axes.set_xticks(workers, [str(number) for number in workers])
     axes.minorticks_off()
-    axes.set_ylim(0, 1.18 * max([*bound, *predicted, *(gain for _, gain in real)]))
+    axes.set_ylim(0, 1.18 * max([*bound, *predicted, *(gain for _, gain in measured)]))
     axes.legend(frameon=False, loc="upper left" if analysis.parallelism > most / 2 else "lower right")
     _dress(axes, "Speed-up over one worker", "workers", "times as fast")
 
@@ -103,7 +101,7 @@ def _draw_path(axes: Any, found: Study) -> None:
     names, shares = [name for name, _ in parts], [share for _, share in parts]
     colors = [GREEN] * len(parts[:MOST_PARTS]) + [GREY] * bool(others)
     bars = axes.barh(range(len(parts)), shares, color=colors, height=0.72)
-    axes.bar_label(bars, [f"{share:.0%}" if share >= 0.005 else "<1%" for share in shares], padding=4)
+    axes.bar_label(bars, [show.share(share) for share in shares], padding=4)
     axes.set_yticks(range(len(parts)), names)
     axes.invert_yaxis()
     axes.set_xlim(0, 1.12 * max(shares, default=1) or 1)

@@ -40,6 +40,10 @@ class Program(click.Group):
             raise
         except KeyboardInterrupt as error:
             raise _Ended(": ".join(["interrupted", *map(str, error.args)]), INTERRUPTED) from None
+        except SystemExit as error:
+            if isinstance(error.__context__, BrokenPipeError):
+                raise
+            raise _Ended(f"the graph's code calls sys.exit({error.code!r})", FAILURE) from None
         except Exception as error:
             if ctx.meta.get(DEBUG):
                 traceback.print_exception(error)
@@ -176,6 +180,18 @@ def options(*several: Callable[[F], F]) -> Callable[[F], F]:
 
 
 # --- before long work -----------------------------------------------------------------------------------
+def require_apart(**paths: Path | None) -> None:
+    """Raise UsageError where two of the files are one: what is written would take the place of the other."""
+    used: dict[str, str] = {}
+    for name, path in paths.items():
+        if path is None:
+            continue
+        place = os.path.realpath(path)
+        if place in used and (os.path.isfile(place) or not os.path.exists(place)):  # a device takes several
+            raise click.UsageError(f"{used[place]} and {name} are one file: {path}")
+        used[place] = name
+
+
 def require_ending(path: Path, endings: Sequence[str], option: str) -> None:
     """Raise UsageError unless `path` ends in one of `endings`."""
     if path.suffix.lower() not in endings:

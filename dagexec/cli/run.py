@@ -29,6 +29,7 @@ from dagexec.cli.program import (
     json_option,
     options,
     parameters_option,
+    require_apart,
     require_ending,
     workers_option,
 )
@@ -36,7 +37,7 @@ from dagexec.draw.labels import printable
 from dagexec.events import Events
 from dagexec.executors import Options, TasksFailed, compile
 from dagexec.files import require_writable
-from dagexec.graph import Graph, Node
+from dagexec.graph import Graph, Node, text_of
 from dagexec.graphfile import Built, GraphFile, as_text, graph_of, load
 from dagexec.live import live
 from dagexec.progress import progress
@@ -105,7 +106,9 @@ class Report:
     click.option("--no-rewrites", is_flag=True, help="Run the graph as it was traced and derived."),
     click.option("--trace", type=click.Path(path_type=Path), help="Write a trace for ui.perfetto.dev."),
     click.option("--timeline", type=click.Path(path_type=Path), help="Draw what ran where and when: .svg."),
-    click.option("--draw", "picture", type=click.Path(path_type=Path), help="Draw the graph that was run."),
+    click.option(
+        "--draw", "picture", type=click.Path(path_type=Path), help="Draw the graph, before any rewrites."
+    ),
     click.option("-v", "--verbose", is_flag=True, help="Say why it runs on what it runs on."),
     json_option,
     debug_option,
@@ -133,6 +136,7 @@ def run(
         require_writable(timeline)
     if trace is not None:
         require_writable(trace)
+    require_apart(FILE=file, trace=trace, timeline=timeline, draw=picture)
     loaded = load(file)
     built = loaded.built(texts)
     graph = graph_of(built, forward_only)
@@ -147,14 +151,14 @@ def run(
     if timeline is not None:
         report.events.to_svg(timeline)
     if picture is not None:
-        report.graph.draw(picture)
+        graph.draw(picture)
     arguments = {name: as_text(value) for name, value in loaded.arguments(texts).items()}
     if as_json:
         show.print_json(_as_json(loaded, arguments, report))
     else:
         given = "  ".join(f"{name}={text}" for name, text in arguments.items())
         show.print_hanging(f"{loaded.name}  ", given, lead_style="bold")
-        show.print_facts(list(_facts(report)))
+        show.print_facts(list(_facts(report, len(graph))))
         if verbose:
             click.echo(report.explanation)
         for path in filter(None, (trace, timeline, picture)):
@@ -211,10 +215,11 @@ def _norms(built: Built, graph: Graph, result: Any) -> dict[str, float]:
 
 
 # --- for people -----------------------------------------------------------------------------------------
-def _facts(report: Report) -> Iterable[tuple[str, str]]:
+def _facts(report: Report, derived: int) -> Iterable[tuple[str, str]]:
     found = report.analysis
     nodes = " · ".join(f"{phase} {number}" for phase, number in found.nodes.items())
-    yield "nodes", f"{len(report.graph)}  ({nodes})"
+    before = "" if derived == len(report.graph) else f"; before rewrites {derived}"
+    yield "nodes", f"{len(report.graph)}  ({nodes}{before})"
     yield "tasks", f"{found.tasks}  in {show.plural(found.levels, 'level')}, up to {found.width} side by side"
     if report.is_dag:
         yield (
@@ -246,7 +251,7 @@ def _result(report: Report) -> str:
         return show.number(report.loss)
     if report.is_dag:
         named = [
-            f"{printable(name_of(node))} = {printable(repr(result), LONGEST_RESULT)}"
+            f"{printable(name_of(node))} = {printable(text_of(result), LONGEST_RESULT)}"
             for node, result in zip(report.graph.outputs[:MOST_RESULTS], report.results)
         ]
         more = len(report.results) - MOST_RESULTS
@@ -311,7 +316,7 @@ def _as_json(file: GraphFile, arguments: dict[str, str], report: Report) -> dict
         "span": found.span,
         "parallelism": found.parallelism,
         "loss": report.loss,
-        "results": [printable(repr(result), LONGEST_RESULT) for result in report.results]
+        "results": [printable(text_of(result), LONGEST_RESULT) for result in report.results]
         if report.is_dag
         else None,
         "gradient_norms": report.norms,

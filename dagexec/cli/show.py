@@ -71,6 +71,15 @@ def number(value: float) -> str:
     return f"{value:.6g}"
 
 
+def share(value: float) -> str:
+    """A part of a whole.
+
+    >>> share(0.254), share(0.001)
+    ('25%', '<1%')
+    """
+    return f"{value:.0%}" if value >= 0.005 else "<1%"
+
+
 def plural(number: int, noun: str) -> str:
     """A number of things, in words.
 

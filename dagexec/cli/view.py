@@ -13,6 +13,7 @@ from dagexec.cli.program import (
     forward_option,
     options,
     parameters_option,
+    require_apart,
     require_ending,
     workers_option,
 )
@@ -64,6 +65,7 @@ def view(
 ) -> None:
     """Write an interactive page of the graph of FILE: its derivation, its runs, its values."""
     require_ending(output, PAGES, "-o")
+    require_apart(FILE=file, output=output)
     require_writable(output)
     built = load(file).built(texts)
     graph = graph_of(built, forward_only)

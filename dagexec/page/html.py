@@ -60,6 +60,8 @@ def to_html(
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     graph.to_html(folder + "/sum.html", 3.0, runs=["serial"])
     """
+    if isinstance(runs, str):
+        raise ValueError(f"runs is {runs!r}, but must be a sequence of names, such as [{runs!r}]")
     chosen = (EXECUTORS if args else ()) if runs is None else tuple(runs)
     for executor in chosen:
         if executor not in EXECUTORS:

@@ -27,7 +27,7 @@ import numpy as np
 
 from dagexec.collector import collector_paused
 from dagexec.draw.labels import printable, values_text
-from dagexec.graph import CONSTANT, PHASES, Graph, Node, Op, Spec
+from dagexec.graph import CONSTANT, PHASES, Graph, Node, Op, Spec, text_of
 from dagexec.ops import operations, specs_of
 from dagexec.page.gradients import gradients, losses_of
 from dagexec.page.rules import parameters_text, rule_text
@@ -152,7 +152,7 @@ def _constant(node: Node) -> str:
         return ""
     value = node.params["value"]
     if not isinstance(node.spec, Spec):
-        return printable(repr(value), LONGEST_PARAMETER)
+        return printable(text_of(value), LONGEST_PARAMETER)
     return values_text(np.asarray(value)) if node.spec.size <= SMALL else ""
 
 
@@ -165,5 +165,4 @@ def _place(file: str, line: int) -> dict[str, Any]:
 
 def shown_path(path: str) -> str:
     """A path as seen from the working directory, if it lies below it."""
-    inside = os.path.abspath(path).startswith(os.getcwd() + os.sep)
-    return os.path.relpath(path) if inside else path
+    return path.removeprefix(os.getcwd() + os.sep)

@@ -57,7 +57,11 @@ def recorded_runs(
             compile(graph, executor, workers, events=True, rewrites=()) as compiled,
         ):
             begin = perf_counter()
-            _, log = compiled(*args)
+            try:
+                _, log = compiled(*args)
+            except Exception as error:
+                error.add_note(f"in the run on {executor}; --executors (runs=) says what a page replays")
+                raise
             is_short = perf_counter() - begin < LONG and len(compiled.plan.tasks) < MANY
             if is_short and not compiled.plan.has_python:
                 _, log = compiled(*args)

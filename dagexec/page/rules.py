@@ -27,7 +27,7 @@ import numpy as np
 
 from dagexec import ops, xp
 from dagexec.array import Array, Trace, recording
-from dagexec.draw.labels import index_text, number, printable
+from dagexec.draw.labels import index_text, is_transpose, number, printable
 from dagexec.graph import CONSTANT, INPUT, ITEM, Graph, Node, Spec, is_scalar_constant
 from dagexec.ops import specs_of
 
@@ -84,7 +84,7 @@ class _Letters(tuple[Array, ...]):
 
 def _letters(name: str, node: Node) -> _Letters:
     specs = specs_of(node)
-    names = [name] if len(specs) == 1 else [f"{name}{number}" for number in range(len(specs))]
+    names = [name] if len(specs) == 1 else [f"{name}{place}" for place in range(len(specs))]
     letters = _Letters(Array(Node(INPUT, spec=spec, name=letter)) for spec, letter in zip(specs, names))
     letters.node = node
     return letters
@@ -155,7 +155,7 @@ def _written(node: Node) -> tuple[str, int]:
         return sign.join((_within(terms[0], level), _within(terms[1], right))), level
     if name == "negative":
         return f"−{_within(terms[0], 2)}", 2
-    if name in SUPERSCRIPTS or _is_transpose(node):
+    if name in SUPERSCRIPTS or is_transpose(node):
         return _within(terms[0], ATOM) + SUPERSCRIPTS.get(name, "ᵀ"), ATOM
     if name == "getitem" and len(terms) == 1:
         return f"{_within(terms[0], ATOM)}[{index_text(node.params['index'])}]", ATOM
@@ -167,13 +167,6 @@ def _written(node: Node) -> tuple[str, int]:
 def _within(term: tuple[str, int], level: int) -> str:
     text, binds = term
     return text if binds >= level else f"({text})"
-
-
-def _is_transpose(node: Node) -> bool:
-    if node.op.name != "permute_dims" or not isinstance(node.spec, Spec):
-        return False
-    axes = tuple(range(node.spec.ndim))
-    return len(axes) > 1 and tuple(node.params["axes"]) == (*axes[:-2], axes[-1], axes[-2])
 
 
 def _source(rule: Callable[..., Any] | None) -> str | None:

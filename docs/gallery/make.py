@@ -191,7 +191,7 @@ HEADING = """# Gallery
 Each sample of [graphs/](../../graphs) at each level of detail at which it can be read: forward is blue,
 backward orange, each backward box beside its forward twin. Made by `python docs/gallery/make.py`.
 
-Live pages, to be opened in a browser: {live}. The others are made by
+Live pages, to be opened in a browser as [index.html](index.html), this page: {live}. The others are made by
 `python docs/gallery/make.py --pages all`, or one by `dagexec view graphs/fnn.py -o fnn.html`;
 [docs/page.md](../page.md) says what a page shows.
 """
@@ -226,11 +226,17 @@ HEAD = f"""<meta charset="utf-8">
 <style>{STYLE}</style>"""
 
 
+SIGNS = (
+    "Forward is blue: what a program computes. Backward is orange: its gradients, from the result back to "
+    "the inputs. Each backward box stands beside its forward twin, the operation whose gradient rule made it."
+)
+
+
 def web_page(found: list[tuple[Sample, str, list[Shown]]]) -> str:
     """index.html."""
     live = ", ".join(f'<a href="{name}.html">{name}</a>' for name in LIVE)
     links = "".join(f'<a href="#{sample.name}">{sample.name}</a>' for sample, _, _ in found)
-    body = [f"<h1>Gallery</h1><p>Live pages: {live}.</p><nav>{links}</nav>"]
+    body = [f"<h1>Gallery</h1><p>{SIGNS} Live pages: {live}.</p><nav>{links}</nav>"]
     for sample, doc, shown in found:
         page = f' <a href="{sample.name}.html">Live page.</a>' if sample.name in LIVE else ""
         body.append(f'<h2 id="{sample.name}">{sample.name}</h2><p>{html.escape(doc)}{page}</p>')

@@ -4,6 +4,7 @@ import { xOf } from "./bars.js";
 import { h } from "./dom.js";
 import { replayIn } from "./replay.js";
 import { ticks } from "./scales.js";
+import { changed } from "./state.js";
 import { place, whenAppearanceChanges } from "./surface.js";
 import { viewOf } from "./timeline.js";
 
@@ -28,7 +29,7 @@ export function mount(container, grid, { data, store }) {
   };
 
   store.subscribe((state, previous) => {
-    if (["tab", "run", "zoom"].some((key) => state[key] !== previous[key])) draw();
+    if (changed(["tab", "run", "zoom"], state, previous)) draw();
   });
   whenAppearanceChanges(scale, draw);
   draw();

@@ -1,12 +1,13 @@
 /** Derivation: backward nodes appear one at a time, each with its rule, what it takes and what it keeps. */
 
-import { h, isTyping } from "./dom.js";
+import { h, isCommand } from "./dom.js";
 import { icon } from "./icons.js";
 import { counted } from "./labels.js";
 import { nodeLink } from "./links.js";
 
 const SLOWEST = 0.7; // seconds a node, sliding by itself
 const LONGEST = 25; // seconds to play all
+const FITTED = "What was repeated (broadcast) on the way there is summed on the way back.";
 
 /**
  * What happens when a backward node is made: by the rule of its twin, or as a sum of what the twin's readers
@@ -141,8 +142,7 @@ export function mount(element, context) {
 
   slider.addEventListener("input", () => go(Number(slider.value)));
   document.addEventListener("keydown", (event) => {
-    if (store.get().tab !== "derive" || isTyping(event) || event.ctrlKey || event.metaKey || event.altKey)
-      return;
+    if (store.get().tab !== "derive" || !isCommand(event)) return;
     if (event.target === slider && event.key !== " ") return;
     if (
       event.target.closest?.("[role=tab], dialog") ||
@@ -168,6 +168,12 @@ export function mount(element, context) {
   show(store.get());
 }
 
+/** What a rule takes that takes no node. */
+function start(twin, loss) {
+  if (loss < 0) return "an input";
+  return twin === loss ? "1: the derivative of the loss by itself" : "a number, known as it is derived";
+}
+
 /** The caption of a step. */
 function told({ node, twin, isSum, rule, cotangents, kept }, context) {
   const { model } = context;
@@ -184,16 +190,23 @@ function told({ node, twin, isSum, rule, cotangents, kept }, context) {
         : rule.length > 1
           ? `Node ${rule.indexOf(node) + 1} of ${rule.length} that the rule makes.`
           : "The one node that the rule makes.";
+  const isOne = text?.startsWith("y =") && cotangents.length === 1 && model.data.loss >= 0;
+  const isFitted = text && !isSum && model.op(node).name === "sum" && !text.includes("sum");
   return [
-    column("New node", nodeLink(node, context), h("p", {}, role, result ? ` It is ${result}.` : "")),
+    column(
+      "New node",
+      nodeLink(node, context),
+      h("p", {}, isFitted ? FITTED : role, result ? ` It is ${result}.` : ""),
+    ),
     column(
       isSum ? "Sums the gradients of" : "By the rule of",
       ...(twin >= 0 ? [nodeLink(twin, context)] : [h("span", { class: "none" }, "—")]),
       text ? h("pre", {}, text) : null,
     ),
     column(
-      cotangents.length > 1 ? "Takes the cotangents" : "Takes the cotangent g",
-      ...list(cotangents, model.data.loss < 0 ? "an input" : "1: the derivative of the loss by itself"),
+      cotangents.length > 1 ? "Takes the gradients" : "Takes the gradient",
+      ...list(cotangents, start(twin, model.data.loss)),
+      isOne ? h("p", {}, "g of the rule: how the loss changes with y.") : null,
     ),
     column("Keeps of forward", ...list(kept, "no value")),
   ];

@@ -37,3 +37,9 @@ export const byId = (id) => document.getElementById(id);
 /** Whether a key event belongs to a field in which one types. */
 export const isTyping = (event) =>
   event.target instanceof HTMLElement && event.target.matches("input:not([type=range]), textarea, select");
+
+/** Whether a key event is the browser's or the system's. */
+export const isModified = (event) => event.ctrlKey || event.metaKey || event.altKey;
+
+/** Whether a key event is meant for the page. */
+export const isCommand = (event) => !isTyping(event) && !isModified(event);

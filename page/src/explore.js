@@ -1,6 +1,6 @@
 /** Explore: what the keys do in the picture, and how many scopes of a numbered family are drawn. */
 
-import { h, isTyping } from "./dom.js";
+import { h, isCommand } from "./dom.js";
 import { counted } from "./labels.js";
 
 /** @param {HTMLElement} element */
@@ -22,9 +22,11 @@ export function mount(element, { model, store, scene, drawing }) {
     ),
   );
   document.addEventListener("keydown", (event) => {
-    if (store.get().tab !== "explore" || isTyping(event) || event.ctrlKey || event.metaKey || event.altKey)
+    if (store.get().tab !== "explore" || !isCommand(event)) return;
+    if (
+      event.target.closest?.(event.key === "Enter" ? "button, input, dialog, aside" : "input, dialog, aside")
+    )
       return;
-    if (event.target.closest?.("button, input, dialog, aside")) return;
     const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
     if (way) {
       event.preventDefault();

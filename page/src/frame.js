@@ -1,6 +1,6 @@
 /** The frame around the views: title, tabs, zoom buttons, legend, help, notices. */
 
-import { byId, h, isTyping, s } from "./dom.js";
+import { byId, h, isCommand, isTyping, s } from "./dom.js";
 import { counted, plural } from "./labels.js";
 import { PHASES } from "./model.js";
 
@@ -105,9 +105,7 @@ function mountTabs(data, model, store) {
   });
   document.addEventListener("keydown", (event) => {
     const name = TABS[Number(event.key) - 1];
-    if (name && available[name] && !isTyping(event) && !event.ctrlKey && !event.metaKey && !event.altKey) {
-      store.set({ tab: name, ...STILL });
-    }
+    if (available[name] && isCommand(event)) store.set({ tab: name, ...STILL });
   });
   store.subscribe((state, previous) => state.tab !== previous.tab && show(state));
   show(store.get());
@@ -122,8 +120,7 @@ function mountControls(scene) {
     button("Fit", "Fit the picture to the window (F)", scene.fit),
   );
   document.addEventListener("keydown", (event) => {
-    if (isTyping(event) || event.ctrlKey || event.metaKey || event.altKey) return;
-    if (event.key === "f" || event.key === "F") scene.fit();
+    if (isCommand(event) && event.key.toLowerCase() === "f") scene.fit();
   });
 }
 
@@ -168,7 +165,11 @@ function legend({ boxes, arrows }) {
   const entries = [
     [any((box) => box.role === "parameter"), sign("sign input parameter", rect(6)), "parameter"],
     [any((box) => box.kind === "input" && box.role === ""), sign("sign input", rect(6)), "input"],
-    [any(isWork("forward")), sign("sign forward", rect(5)), "forward"],
+    [
+      any(isWork("forward")),
+      sign("sign forward", rect(5)),
+      any(isWork("backward")) || any(isWork("update")) ? "forward" : "operation",
+    ],
     [any((box) => box.role === "loss"), sign("sign forward loss", rect(5)), "loss"],
     [any(isWork("backward")), sign("sign backward", rect(1)), "backward"],
     [

@@ -10,6 +10,7 @@
 import { columnsOf } from "./columns.js";
 import { dotOf, placesOf } from "./dot.js";
 import { isOnLowerEdge, placeOnEdge } from "./edges.js";
+import { PHASES } from "./model.js";
 import { wayOf } from "./ways.js";
 
 /** @typedef {import("./boxes.js").Picture} Picture */
@@ -23,7 +24,6 @@ import { wayOf } from "./ways.js";
  * @property {{left: number, top: number, right: number, bottom: number}} bounds
  */
 
-const BANDS = ["forward", "backward", "update"];
 const BETWEEN_BANDS = 52; // pixels
 const LONGEST_TOTAL = 700; // columns that all arrows given to Graphviz pass together: bounds its time
 const REACH = 12; // columns that one may pass
@@ -41,7 +41,7 @@ export async function layoutOf(picture, sizes, layOut) {
   const column = columnsOf(picture);
   const inBands = boxes.filter((box) => box.kind !== "input" && !isSum(box));
   const widths = columnWidths(inBands, column, sizes);
-  const bands = BANDS.map((phase) => inBands.filter((box) => box.phase === phase))
+  const bands = PHASES.map((phase) => inBands.filter((box) => box.phase === phase))
     .filter((members) => members.length)
     .map((members) => ({
       boxes: members,

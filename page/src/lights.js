@@ -1,6 +1,7 @@
 /** The lights of a replay in the graph: what runs, what is done, in its worker's colour; the critical path. */
 
 import { begun, ended, replayIn, running } from "./replay.js";
+import { changed } from "./state.js";
 import { WORKER_COLOURS } from "./surface.js";
 
 const REST = 4; // times as long as lighting took, before the next in a replay: a large graph stays smooth
@@ -46,7 +47,7 @@ export function mount({ data, model, store, scene }) {
     else turnOff();
   };
   store.subscribe((state, previous) => {
-    if (["tab", "run", "time", "playing"].some((key) => state[key] !== previous[key])) update(state);
+    if (changed(["tab", "run", "time", "playing"], state, previous)) update(state);
   });
   update(store.get());
 }

@@ -7,12 +7,15 @@ import { mount as mountFrame, notice } from "./frame.js";
 import { graphviz, serve } from "./graphviz.js";
 import { modelOf } from "./model.js";
 import { mount as mountPanel } from "./panel.js";
+import { replayIn } from "./replay.js";
 import { mount as mountRun } from "./run.js";
 import { createScene } from "./scene.js";
 import { mount as mountSearch } from "./search.js";
 import { mount as mountSelection } from "./selecting.js";
 import { createStore } from "./state.js";
 import { byId } from "./dom.js";
+
+const NARROWEST = 1e-5; // of a run: a zoom in which the digits of a time still tell its ticks apart
 
 /** Puts right what a hash asks for and this graph does not have; says what that was. */
 function wrongIn(model) {
@@ -22,12 +25,17 @@ function wrongIn(model) {
     step: (step) => step > derived.length,
     select: (node) => node >= count,
     run: (run) => run >= Math.max(1, data.runs.length),
+    zoom: ([from, to], state) => {
+      const length = data.runs.length ? replayIn(data, state).length : 0;
+      return !(from < length && to <= 2 * length && to - from >= length * NARROWEST);
+    },
   };
-  const fallback = { tab: derived.length ? "derive" : "explore", step: null, select: null, run: 0 };
+  const tab = derived.length ? "derive" : "explore";
+  const fallback = { tab, step: null, select: null, run: 0, zoom: null };
   return (state, given) => {
     const problems = [];
     for (const [key, isWrong] of Object.entries(checks)) {
-      if (state[key] === null || !isWrong(state[key])) continue;
+      if (state[key] === null || !isWrong(state[key], state)) continue;
       if (given.has(key)) problems.push(`${key}=${state[key]}`);
       state[key] = fallback[key];
     }

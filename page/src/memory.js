@@ -4,6 +4,7 @@ import { timeAt, xOf } from "./bars.js";
 import { h } from "./dom.js";
 import { duration, quantity } from "./labels.js";
 import { bytesAt, countUpTo, replayIn } from "./replay.js";
+import { changed } from "./state.js";
 import { coloursOf, place, surfaceOf, whenAppearanceChanges } from "./surface.js";
 import { viewOf } from "./timeline.js";
 
@@ -56,7 +57,7 @@ export function mount(container, { data, store }) {
   };
 
   store.subscribe((state, previous) => {
-    if (["tab", "run", "zoom"].some((key) => state[key] !== previous[key])) draw();
+    if (changed(["tab", "run", "zoom"], state, previous)) draw();
     else if (state.time !== previous.time) moveHere();
   });
   whenAppearanceChanges(plot, draw);

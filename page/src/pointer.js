@@ -3,14 +3,15 @@
 import { timeAt, xOf } from "./bars.js";
 import { h } from "./dom.js";
 import { duration } from "./labels.js";
+import { PHASES } from "./model.js";
 import { ended, phaseOf, replayIn, running, taskName } from "./replay.js";
 import { timeWithin } from "./scales.js";
+import { changed } from "./state.js";
 import { place } from "./surface.js";
 import { viewOf } from "./timeline.js";
 
 const CLICK = 4; // pixels: a drag of less is a click
 const SMALLEST_ZOOM = 1e-4; // of a run
-const PHASES = ["forward", "backward", "update"];
 
 /**
  * Mount the layer that lies over the plots and takes the pointer.
@@ -131,7 +132,7 @@ export function mount(container, timeline, { data, store }) {
   );
 
   store.subscribe((state, previous) => {
-    if (["tab", "run", "zoom", "time"].some((key) => state[key] !== previous[key])) moveCursor();
+    if (changed(["tab", "run", "zoom", "time"], state, previous)) moveCursor();
   });
   new ResizeObserver(() => requestAnimationFrame(moveCursor)).observe(layer);
   moveCursor();
@@ -163,7 +164,7 @@ export function pan(store, data, seconds) {
 }
 
 /** What a moment of a run is like, in words. */
-export function momentText(data, replay, time) {
+function momentText(data, replay, time) {
   const names = running(replay, time).map(
     (task) => `${taskName(data, replay, task)} on worker ${replay.lanes[replay.lane[task]].worker}`,
   );

@@ -8,7 +8,7 @@
  *   byEnd: Uint32Array, critical: Uint8Array, path: number[], taskOf: Int32Array, memory: object}}
  *   `seconds` is the end of the last task, `length` that of the last event: values are freed after it.
  */
-export function replayOf(data, number) {
+function replayOf(data, number) {
   const run = data.runs[number];
   const { nodes, worker, start, end } = run.tasks;
   const count = start.length;
@@ -115,7 +115,7 @@ export function taskName(data, replay, task) {
   return members.length > 1 ? `${nodeName(data, members[0])} … ${name} (${members.length} nodes)` : name;
 }
 
-export const nodeName = (data, node) => data.nodes.name[node] ?? data.ops[data.nodes.op[node]].name;
+const nodeName = (data, node) => data.nodes.name[node] ?? data.ops[data.nodes.op[node]].name;
 
 /** The phase of a task: that of its last node. */
 export const phaseOf = (data, replay, task) => data.nodes.phase[replay.nodes[task].at(-1)];

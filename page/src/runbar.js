@@ -3,16 +3,15 @@
 import { h } from "./dom.js";
 import { icon } from "./icons.js";
 import { counted, duration, plural, quantity } from "./labels.js";
+import { PHASES } from "./model.js";
 import { begun, ended, factsOf, replayIn } from "./replay.js";
 import { timeWithin } from "./scales.js";
-import { PACES } from "./state.js";
-
-const PHASES = ["forward", "backward", "update"];
+import { changed, PACES } from "./state.js";
 
 /** Show now, and again when one of `keys` changes. */
 function keepShown(store, keys, show) {
   store.subscribe((state, previous) => {
-    if (keys.some((key) => state[key] !== previous[key])) show(state);
+    if (changed(keys, state, previous)) show(state);
   });
   show(store.get());
 }
@@ -116,9 +115,9 @@ export function facts({ data, store }) {
     const found = factsOf(replay, replay.executor === "serial" ? null : serial);
     const percent = (share) => `${Math.round(100 * share)} %`;
     const rows = [
-      [duration(found.seconds), "took"],
+      [duration(found.seconds), "in all"],
       found.speedup && [`${Number(found.speedup.toPrecision(2))} times`, "as fast as serial"],
-      [percent(found.critical), "on the critical path"],
+      [percent(found.critical), "of it on the critical path"],
       [percent(found.idle), replay.lanes.length > 1 ? "of the workers idle" : "of the worker idle"],
       found.peak && [quantity(found.peak, "B"), "peak memory"],
     ];

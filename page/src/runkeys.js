@@ -1,5 +1,6 @@
 /** The keys of the Run tab. */
 
+import { isModified } from "./dom.js";
 import { zoomBy } from "./pointer.js";
 import { countUpTo, replayIn, running } from "./replay.js";
 
@@ -9,8 +10,7 @@ const ZOOM = 1.5;
 export function listenToKeys({ data, store }) {
   document.addEventListener("keydown", (event) => {
     const state = store.get();
-    if (state.tab !== "run" || event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented)
-      return;
+    if (state.tab !== "run" || isModified(event) || event.defaultPrevented) return;
     if (event.target.closest?.(takers(event.key))) return;
     const act = keys[event.key];
     if (!act) return;

@@ -1,6 +1,6 @@
 /** Search by name, op and scope; Enter and N step through the results. */
 
-import { h, isTyping } from "./dom.js";
+import { h, isCommand } from "./dom.js";
 import { counted } from "./labels.js";
 
 /** @param {HTMLElement} element */
@@ -71,7 +71,7 @@ export function mount(element, { model, store, scene, drawing }) {
     event.stopPropagation();
   });
   document.addEventListener("keydown", (event) => {
-    if (isTyping(event) || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!isCommand(event)) return;
     if (event.key === "/") {
       event.preventDefault();
       field.focus();

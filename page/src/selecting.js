@@ -71,6 +71,7 @@ export function mount({ model, store, scene, drawing }) {
     });
   });
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && !isTyping(event)) store.set({ select: null, whole: false });
+    if (event.key === "Escape" && !isTyping(event) && !event.target.closest?.("dialog"))
+      store.set({ select: null, whole: false });
   });
 }

@@ -68,17 +68,21 @@ const KEYS = {
   colour: { initial: "worker", write: String, read: (text) => (COLOURS.includes(text) ? text : BAD) },
   pace: { initial: 10, write: String, read: (text) => (PACES.includes(Number(text)) ? Number(text) : BAD) },
 };
+
+/** Whether two states differ in one of these keys. */
+export const changed = (keys, state, previous) => keys.some((key) => state[key] !== previous[key]);
+
 const MAKES_HISTORY = ["tab", "open", "select", "steps", "run"];
 
 /** @returns {State} */
-export const initialState = () => ({
+const initialState = () => ({
   ...Object.fromEntries(Object.entries(KEYS).map(([key, row]) => [key, row.initial])),
   playing: false,
   sliding: false,
 });
 
 /** The hash, with its sign, that stands for a state. */
-export function hashOf(state) {
+function hashOf(state) {
   const same = (key) => JSON.stringify(state[key]) === JSON.stringify(KEYS[key].initial);
   const parts = Object.keys(KEYS)
     .filter((key) => !same(key))
@@ -90,7 +94,7 @@ export function hashOf(state) {
  * The state that a hash stands for, and the parts of it that could not be read.
  * @returns {{state: State, ignored: string[], given: Set<string>}}
  */
-export function stateOf(hash) {
+function stateOf(hash) {
   const state = initialState();
   const ignored = [];
   const given = new Set();

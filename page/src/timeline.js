@@ -3,6 +3,7 @@
 import { barOf, drawLanes, laneTop, timeAt, xOf } from "./bars.js";
 import { h } from "./dom.js";
 import { replayIn, taskAt } from "./replay.js";
+import { changed } from "./state.js";
 import { WORKER_COLOURS, coloursOf, densityOf, place, surfaceOf, whenAppearanceChanges } from "./surface.js";
 
 const MARGIN = 4; // pixels above and below, for the glow
@@ -78,7 +79,7 @@ export function mount(container, { data, store }) {
   };
 
   store.subscribe((state, previous) => {
-    if (["tab", "run", "zoom", "colour"].some((key) => state[key] !== previous[key])) draw();
+    if (changed(["tab", "run", "zoom", "colour"], state, previous)) draw();
     else if (state.select !== previous.select) drawSelected();
   });
   whenAppearanceChanges(plot, draw);

@@ -212,6 +212,12 @@ def test_what_an_address_asks_for_and_is_not_there_is_said_and_ignored(visit, rn
     assert page.locator("#tab-derive").get_attribute("aria-selected") == "true"
 
 
+@pytest.mark.parametrize("zoom", ["0-1e-308", "9007199254740992-9007199254740994", "0-1e308"])
+def test_a_zoom_to_no_time_of_the_run_is_ignored(visit, rnn_page, zoom):
+    page = visit(rnn_page, f"tab=run&zoom={zoom}")
+    assert page.locator("#notice", has_text="zoom=").is_visible()
+
+
 # --- keys, light and dark, hostile names ----------------------------------------------------------------
 def test_everything_is_reached_by_keys(visit, rnn_page):
     page = visit(rnn_page, "tab=explore&open=")

@@ -206,6 +206,8 @@ def test_what_fails_leaves_the_old_page(tmp_path):
     graph, args = graphs.derived()
     with pytest.raises(ValueError, match=r"executor is 'gpu'; a page replays serial"):
         graph.to_html(path, *args, runs=["gpu"])
+    with pytest.raises(ValueError, match=r"runs is 'serial', but must be a sequence of names"):
+        graph.to_html(path, *args, runs="serial")
     with pytest.raises(ValueError, match="argument x"):
         graph.to_html(path, args[0], np.ones(5), args[2], runs=["serial"])
     with pytest.raises(OSError, match="no such folder"):

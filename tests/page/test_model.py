@@ -12,6 +12,7 @@ import pytest
 
 import dagexec
 from dagexec.graph import PHASES
+from dagexec.interop import from_dask
 from dagexec.ops import operations
 from dagexec.page.model import model
 from tests.page import graphs
@@ -128,3 +129,18 @@ def test_a_graph_of_callables_has_neither_specs_nor_gradients():
     assert data["gradients"] == {}
     assert data["loss"] == -1
     assert {op["rule"] for op in data["ops"]} == {None}
+
+
+class Silent:
+    def __repr__(self):
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("value", "told"), [(10**5000, "<int>"), (Silent(), "<Silent>")], ids=["number", "object"]
+)
+def test_a_constant_without_text_is_told_by_its_type(value, told):
+    graph = from_dask({"x": value, "y": (type, "x")})
+    assert model(graph)["nodes"]["constant"] == {"0": told}
+    assert f"value = {told}" in graph.to_dot().to_string()
+    assert f"constant(value={told})" in str(graph)

@@ -88,6 +88,15 @@ def test_what_cannot_be_written_is_said_before_anything_is_run(view, tmp_path):
     assert "was run" not in result.stderr
 
 
+def test_a_run_that_cannot_be_recorded_says_how_to_leave_it_out(view):
+    Path("locked.py").write_text(
+        "from threading import Lock\ndef build(): return {'x': (Lock,), 'y': (id, 'x')}"
+    )
+    result, data = view("locked.py", "-o", "page.html", status=1)
+    assert "in the run on processes; --executors" in result.stderr
+    assert data is None
+
+
 def test_a_failing_run_leaves_no_page(view):
     Path("failing.py").write_text("def build(): return {'x': (int, 'no number')}, 'x'")
     result, data = view("failing.py", "-o", "page.html", status=1)

@@ -39,6 +39,12 @@ def test_a_3_by_3_matrix_times_a_vector_is_nine_products_and_six_sums():
     assert computed(scalarize(graph)) == {"multiply": 9, "add": 6}
 
 
+def test_elements_of_arguments_have_the_line_that_reads_them():
+    graph = dagexec.trace(lambda A, x: A @ x)(np.ones((2, 2)), np.ones(2))
+    (line,) = {node.where for node in graph.nodes if node.op.name == "matmul"}
+    assert {node.where for node in scalarize(graph).nodes if node.op.name != "input"} == {line}
+
+
 def test_sums_are_balanced_trees():
     scalar = scalarize(dagexec.trace(np.sum)(np.ones(16)))
     depth = {}
