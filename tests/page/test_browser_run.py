@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from itertools import pairwise
 
 import pytest
 
@@ -215,16 +216,17 @@ def test_the_timeline_zooms_by_drag_wheel_and_keys_and_a_double_click_shows_all(
 
 def test_the_time_cursor_is_dragged_and_memory_is_read_at_it(visit, rnn_page):
     run = data_of(rnn_page)["runs"][0]
+    steps = [(0.0, 0), *zip(run["memory"]["time"], run["memory"]["bytes"]), (run["seconds"], 0)]
+    length, begin, held = max((end - begin, begin, held) for (begin, held), (end, _) in pairwise(steps))
+    share = (begin + length / 2) / run["seconds"]  # where memory stays the same for the longest time
     page = visit(rnn_page, "tab=run")
     box = page.locator(".plot.memory").bounding_box()
     cursor = page.locator(".cursor").bounding_box()
     page.mouse.move(cursor["x"] + cursor["width"] / 2, cursor["y"] + 8)
     page.mouse.down()
-    page.mouse.move(box["x"] + 0.3 * box["width"], cursor["y"] + 8, steps=3)
+    page.mouse.move(box["x"] + share * box["width"], cursor["y"] + 8, steps=3)
     page.mouse.up()
-    time = float(state_of(page)["time"])
-    assert time / run["seconds"] == pytest.approx(0.3, abs=0.01)
-    held = [held for moment, held in zip(run["memory"]["time"], run["memory"]["bytes"]) if moment <= time][-1]
+    assert float(state_of(page)["time"]) / run["seconds"] == pytest.approx(share, abs=0.01)
     dot, peak = (page.locator(name).bounding_box() for name in (".memory-here", ".peak"))
     bottom = box["y"] + box["height"] - 2
     height = bottom - (dot["y"] + dot["height"] / 2)
