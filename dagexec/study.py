@@ -19,18 +19,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from statistics import median
 from time import perf_counter
 from typing import Any
 
-from dagexec.analysis import Analysis, analyze, measured_seconds
+from dagexec.analysis import Analysis, analyze
 from dagexec.analysis.folding import Part, folded
 from dagexec.analysis.levels import Level, levels_of
 from dagexec.executors import Compiled, available_cores, compile
 from dagexec.graph import Graph
 from dagexec.plan import Plan
 from dagexec.simulation import simulate
-from dagexec.timing import Times, take_turns
+from dagexec.timing import Times, measured_costs, take_turns
 
 MOST_PARTS = 8  # of the critical path that are shown
 WARM_UP_RUNS, WARM_UP_SECONDS = 3, 1.0  # the third run of a compiled graph is by its program
@@ -130,20 +129,6 @@ def study(
             for number in workers
         ),
     )
-
-
-def measured_costs(
-    graph: Graph, args: tuple[Any, ...], rounds: int, on_round: Callable[[], None] = lambda: None
-) -> tuple[Plan, list[float]]:
-    """The plan of a graph as it is run on one worker, and for each task the median of its seconds in `rounds`
-    recorded runs, after one that does not count."""
-    with compile(graph, "serial", events=True) as recorded:
-        recorded(*args)
-        runs = []
-        for _ in range(rounds):
-            runs.append(measured_seconds(recorded.plan, recorded(*args)[1]))
-            on_round()
-        return recorded.plan, [median(seconds) for seconds in zip(*runs)]
 
 
 def _timed(

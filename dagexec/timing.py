@@ -25,10 +25,10 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_info
 
-from dagexec.analysis import Analysis, analyze
-from dagexec.events import Events
+from dagexec.analysis import Analysis, analyze, measured_seconds
 from dagexec.executors import available_cores, compile
 from dagexec.graph import Graph
+from dagexec.plan import Plan
 
 RECORDED_RUNS = 3  # to measure the tasks; the median of each is taken
 
@@ -98,21 +98,24 @@ def compare(
     with compile(graph, "serial") as serial, compile(graph, executor, workers) as parallel:
         serial(*args)
         parallel(*args)
-        measured = analyze(serial.plan, task_seconds(graph, args))
+        measured = analyze(*measured_costs(graph, args, RECORDED_RUNS))
         both = [lambda: serial(*args), lambda: parallel(*args)]
         serial_times, parallel_times = take_turns(both, rounds, on_round)
         return Comparison(parallel.executor, parallel.workers, serial_times, parallel_times, measured)
 
 
-def task_seconds(graph: Graph, args: tuple[Any, ...]) -> list[float]:
-    """For each node the seconds that its task takes on one worker; 0 for what is no task."""
+def measured_costs(
+    graph: Graph, args: tuple[Any, ...], rounds: int, on_round: Callable[[], None] = lambda: None
+) -> tuple[Plan, list[float]]:
+    """The plan of a graph as it is run on one worker, and for each task the median of its seconds in `rounds`
+    recorded runs, after one that does not count."""
     with compile(graph, "serial", events=True) as recorded:
-        logs: list[Events] = [recorded(*args)[1] for _ in range(RECORDED_RUNS)]
-    taken: list[list[float]] = [[] for _ in graph.nodes]
-    for log in logs:
-        for task, _, start, end in log.spans():
-            taken[task].append(end - start)
-    return [median(seconds) if seconds else 0.0 for seconds in taken]
+        recorded(*args)
+        runs = []
+        for _ in range(rounds):
+            runs.append(measured_seconds(recorded.plan, recorded(*args)[1]))
+            on_round()
+        return recorded.plan, [median(seconds) for seconds in zip(*runs)]
 
 
 def machine() -> dict[str, Any]:

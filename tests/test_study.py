@@ -12,7 +12,8 @@ from dagexec.analysis import analyze
 from dagexec.analysis.folding import ENOUGH, folded
 from dagexec.analysis.levels import levels_of
 from dagexec.executors import available_cores
-from dagexec.study import measured_costs, study
+from dagexec.study import study
+from dagexec.timing import compare, measured_costs
 from tests.dags import dag, edge_lists
 
 
@@ -148,3 +149,11 @@ def test_costs_are_medians_of_recorded_runs_that_are_not_the_first(monkeypatch):
 def test_numbers_that_make_no_sense_are_refused(wrong):
     with pytest.raises(ValueError, match="at least one"):
         study(dagexec.trace(np.sin)(1.0), (1.0,), **wrong)
+
+
+def test_a_graph_that_rewriting_makes_longer_is_compared():
+    x = np.array([0.2, 0.4])
+    graph = dagexec.trace(lambda x: np.sum(x) + np.sum(np.flip(np.sin(x))))(x).backward()
+    plan, costs = measured_costs(graph, (x,), 1)
+    assert len(costs) == len(plan.graph.nodes) > len(graph.nodes)
+    assert 1 <= compare(graph, (x,), "threads", workers=2, rounds=1).bound <= 2
