@@ -29,6 +29,7 @@ from dagexec.executors import compile
 from dagexec.graph import ITEM, Graph
 from dagexec.page.statistics import has_statistics, side_for, statistics
 from dagexec.plan import Plan, plan
+from dagexec.steps import all_steps, compute
 
 EXECUTORS = ("serial", "threads", "processes")
 LONG = 3.0  # seconds
@@ -128,7 +129,6 @@ def _computed(graph: Graph, args: Sequence[Any]) -> Iterator[tuple[int, Any]]:
     given: Any = tuple(args)
     leaves: list[Any] = graph.in_tree.flatten_up_to(given)
     values = of.values([np.asarray(leaf, node.spec.dtype) for leaf, node in zip(leaves, graph.inputs)])
-    left = of.readers.copy()
     number_of = {node: number for number, node in enumerate(graph.nodes)}
     items: dict[int, list[tuple[int, int]]] = {}
     for number, node in enumerate(graph.nodes):
@@ -136,13 +136,10 @@ def _computed(graph: Graph, args: Sequence[Any]) -> Iterator[tuple[int, Any]]:
             items.setdefault(number_of[node.inputs[0]], []).append((number, node.params["index"]))
     for slot in (*of.constants, *of.inputs):
         yield slot, values[slot]
-    for task in of.tasks:
-        function: Any = of.functions[task]
-        values[task] = function(*[values[slot] for slot in of.sources[task]])
+    for function, slots, fetch, task, dead in all_steps(of):
+        compute(of, [(function, slots, fetch, task, ())], values, ())
         yield task, values[task]
         for number, index in items.get(task, ()):
             yield number, values[task][index]
-        for slot in of.sources[task]:
-            left[slot] -= 1
-            if not left[slot]:
-                values[slot] = None
+        for slot in dead:
+            values[slot] = None
