@@ -20,17 +20,21 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from threadpoolctl import threadpool_info
 
 from dagexec.analysis import Analysis, analyze, measured_seconds
+from dagexec.events import Events
 from dagexec.executors import available_cores, compile
 from dagexec.graph import Graph
 from dagexec.plan import Plan
 
 RECORDED_RUNS = 3  # to measure the tasks; the median of each is taken
+# Above these it hardly counts that a run is the first.
+LONG = 3.0  # seconds
+MANY = 5_000  # tasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +120,34 @@ def measured_costs(
             runs.append(measured_seconds(recorded.plan, recorded(*args)[1]))
             on_round()
         return recorded.plan, [median(seconds) for seconds in zip(*runs)]
+
+
+class Recorded(NamedTuple):
+    """The events of a run, the plan that they are of, and what it ran on."""
+
+    plan: Plan
+    events: Events
+    executor: str
+    workers: int
+
+
+def recorded(graph: Graph, args: Sequence[Any], executor: str, workers: int | None = None) -> Recorded:
+    """A recorded run of a graph as it is, without rewrites, so numbers of tasks are numbers of nodes.
+
+    A graph is run twice, and the second run is kept: the first also starts workers and meets cold caches; but
+    not if the first took long, or has so many tasks that this does not count. Plain callables, which may do
+    anything, are called once. Raises what `compile` and the run raise.
+    """
+    with (
+        np.errstate(all="ignore"),
+        compile(graph, executor, workers, events=True, rewrites=()) as compiled,
+    ):
+        begin = perf_counter()
+        events: Events = compiled(*args)[1]
+        is_short = perf_counter() - begin < LONG and len(compiled.plan.tasks) < MANY
+        if is_short and not compiled.plan.has_python:
+            events = compiled(*args)[1]
+        return Recorded(compiled.plan, events, compiled.executor, compiled.workers)
 
 
 def machine() -> dict[str, Any]:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
 
 from dagexec.cli.program import (
     debug_option,
@@ -23,12 +22,10 @@ from dagexec.cli.show import plural
 from dagexec.draw.dot import CHOICES
 from dagexec.draw.measured import MEASURED
 from dagexec.draw.render import FORMATS
-from dagexec.events import Events
-from dagexec.executors import compile
 from dagexec.files import require_writable
-from dagexec.graph import Graph
-from dagexec.graphfile import Built, graph_of, load
+from dagexec.graphfile import graph_of, load
 from dagexec.rewrite import rewritten
+from dagexec.timing import recorded
 
 
 def _choice(name: str, help: str) -> Any:
@@ -81,21 +78,11 @@ def draw(
     choices: dict[str, Any] = {name: value for name, value in chosen.items() if value is not None}
     if choices.get("color") in MEASURED:
         alone = "threads" if choices["color"] == "worker" else "serial"
-        choices["events"] = _recorded(built, graph, alone if executor == "auto" else executor, workers)
+        on = alone if executor == "auto" else executor
+        choices["events"] = recorded(graph, built.args, on, workers).events
         graph = choices["events"].graph
     graph.draw(output, depth=depth, **choices)
     click.echo(f"{output}: {plural(len(graph), 'node')}", err=True)
-
-
-def _recorded(built: Built, graph: Graph, executor: str, workers: int | None) -> Events:
-    """The events of a run of the graph as it is, after one that is not counted."""
-    with (
-        np.errstate(all="ignore"),
-        compile(graph, executor, workers, events=True, rewrites=()) as recorded,
-    ):
-        recorded(*built.args)
-        log: Events = recorded(*built.args)[1]
-    return log
 
 
 def require_image(path: Path, option: str) -> None:

@@ -1,9 +1,7 @@
 """What a page tells of runs: which task ran where and when, on each executor, and what the values were.
 
 The graph that is run is the one that is shown, and nothing is rewritten: so numbers of tasks are numbers of
-nodes. A graph is run twice, and the second run is kept: the first also starts workers and meets cold caches;
-but not if the first took long, or has so many tasks that this does not count. Plain callables, which may do
-anything, are called once for each executor and no more.
+nodes. Plain callables, which may do anything, are called once for each executor and no more.
 
 >>> import numpy as np, dagexec
 >>> graph = dagexec.trace(lambda x: np.sum(x * x))(np.ones(3))
@@ -17,7 +15,6 @@ anything, are called once for each executor and no more.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -25,15 +22,13 @@ import numpy as np
 from dagexec.analysis import analyze, measured_seconds
 from dagexec.collector import collector_paused
 from dagexec.events import Events
-from dagexec.executors import compile
 from dagexec.graph import ITEM, Graph
 from dagexec.page.statistics import has_statistics, side_for, statistics
 from dagexec.plan import Plan, plan
 from dagexec.steps import all_steps, compute
+from dagexec.timing import recorded
 
 EXECUTORS = ("serial", "threads", "processes")
-LONG = 3.0  # seconds
-MANY = 5_000  # tasks
 DECIMALS = 7  # of a time in seconds: a tenth of a microsecond
 MOST_MOMENTS = 1000  # at which the memory is told; of the moments between two of them, the highest counts
 
@@ -53,20 +48,11 @@ def recorded_runs(
     runs = []
     for executor in executors:
         started(executor)
-        with (
-            np.errstate(all="ignore"),
-            compile(graph, executor, workers, events=True, rewrites=()) as compiled,
-        ):
-            begin = perf_counter()
-            try:
-                _, log = compiled(*args)
-            except Exception as error:
-                error.add_note(f"in the run on {executor}; --executors (runs=) says what a page replays")
-                raise
-            is_short = perf_counter() - begin < LONG and len(compiled.plan.tasks) < MANY
-            if is_short and not compiled.plan.has_python:
-                _, log = compiled(*args)
-            runs.append(run_data(compiled.plan, log, compiled.executor, compiled.workers))
+        try:
+            runs.append(run_data(*recorded(graph, args, executor, workers)))
+        except Exception as error:
+            error.add_note(f"in the run on {executor}; --executors (runs=) says what a page replays")
+            raise
     return runs
 
 
