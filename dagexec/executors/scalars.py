@@ -91,6 +91,11 @@ class Scalars:
         """What a task does."""
         return self.kinds[int(self.kind[task])]
 
+    def operands_of(self, task: int) -> list[int]:
+        """The ids that a task computes its number from."""
+        found: list[int] = self.operands[: len(self.plan.sources[task]), task].tolist()
+        return found
+
 
 @collector_paused()
 def scalars_of(plan: Plan) -> Scalars | None:

@@ -35,7 +35,8 @@ def by_steps(plan, arguments):
 
 def programs(plan):
     scalars = scalars_of(plan)
-    return [Levels(scalars, groups_of(scalars)), Straight(scalars)]
+    groups = groups_of(scalars)
+    return [Levels(scalars, groups), Straight(scalars, groups)]
 
 
 def same(found, wanted):
@@ -150,6 +151,16 @@ def test_results_without_elements_need_no_numbers_of_their_dtype():
         _, found = compiled(x, nothing)
         assert (found.shape, found.dtype) == ((3, 0), np.int32)
     assert isinstance(program(compiled), Straight)
+
+
+def test_long_chains_and_numbers_that_are_read_twice():
+    def chain(x, y):
+        for _ in range(300):  # more than parentheses may nest
+            x = -(x + y) * 0.5
+        return x * x + np.square(x - y) + (x - y) / (x - y) + np.power(np.tanh(x), 2.0)
+
+    check(dagexec.trace(chain)(0.1, 0.2), 0.3, 0.4)
+    check(dagexec.trace(chain)(0.1, 0.2).backward((0, 1)), 0.3, 0.4)
 
 
 def wide(x):
