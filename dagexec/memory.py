@@ -68,15 +68,47 @@ def most_at_once(blocks: Sequence[Block]) -> int:
     return int(np.cumsum(change[order]).max(initial=0))
 
 
+def lodged(blocks: Sequence[Block], rooms: Sequence[Block]) -> list[tuple[int, int] | None]:
+    """For each block a room, by its number, and an offset in it; None where it fits into none.
+
+    A room is a block that lies elsewhere, and offers its bytes for the time in which it does not need them.
+
+    >>> lodged([[Piece(0, 100, 0, 1)], [Piece(0, 100, 1, 3)]], [[Piece(0, 128, 2, 9)]])
+    [(0, 0), None]
+    """
+    found: list[tuple[int, int] | None] = [None] * len(blocks)
+    sizes, guests = [_size(room) for room in rooms], [_columns(room) for room in rooms]
+    first_free = sorted(range(len(rooms)), key=lambda room: _first(rooms[room]))
+    for number in _largest_first(blocks):
+        pieces = _columns(blocks[number])
+        for room in first_free:
+            if _last(blocks[number]) < _first(rooms[room]):
+                offset = _lowest(pieces, guests[room])
+                if offset + _size(blocks[number]) <= sizes[room]:
+                    guests[room] = np.hstack([guests[room], pieces + [[offset], [offset], [0], [0]]])
+                    found[number] = room, offset
+                    break
+    return found
+
+
 # --- the largest first ----------------------------------------------------------------------------------
+def _largest_first(blocks: Sequence[Block]) -> list[int]:
+    """The numbers of blocks in the order of their sizes, of equal ones first who lives longest."""
+    return sorted(range(len(blocks)), key=lambda number: (-_size(blocks[number]), -_last(blocks[number])))
+
+
+def _columns(block: Block) -> Ints:
+    """Pieces as four rows: start, stop, first and last."""
+    return np.array(block, np.int64).reshape(-1, 4).T
+
+
 def _by_size(blocks: Sequence[Block]) -> tuple[list[int], int]:
-    """The lowest places for blocks in the order of their sizes, of equal ones first who lives longest."""
+    """The lowest places for blocks, the largest first."""
     size = [_size(block) for block in blocks]
-    order = sorted(range(len(blocks)), key=lambda number: (-size[number], -_last(blocks[number])))
     placed = np.empty((4, sum(map(len, blocks))), np.int64)  # the pieces that have a place, by address
     count, offsets = 0, [0] * len(blocks)
-    for number in order:
-        pieces = np.array(blocks[number], np.int64).reshape(-1, 4).T
+    for number in _largest_first(blocks):
+        pieces = _columns(blocks[number])
         offsets[number] = offset = _lowest(pieces, placed[:, :count])
         placed[:, count : count + pieces.shape[1]] = pieces
         placed[:2, count : count + pieces.shape[1]] += offset

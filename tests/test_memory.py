@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dagexec import memory
-from dagexec.memory import ALIGNMENT, Piece, laid_out, most_at_once
+from dagexec.memory import ALIGNMENT, Piece, laid_out, lodged, most_at_once
 
 WAYS = [laid_out, memory._by_size, memory._by_time]
 
@@ -73,3 +73,31 @@ def test_very_many_pieces_are_laid_out_in_the_order_of_time(monkeypatch):
 def test_gaps_side_by_side_become_one():
     drawn = [[Piece(0, 64, 0, 1)], [Piece(0, 64, 0, 1)], [Piece(0, 64, 0, 9)], [Piece(0, 128, 2, 3)]]
     assert memory._by_time(drawn) == ([0, 64, 128, 0], 192)
+
+
+@given(blocks(), blocks())
+def test_what_lodges_in_rooms_meets_neither_them_nor_other_guests(drawn, rooms):
+    places = lodged(drawn, rooms)
+    placed = [(room, 0, piece) for room, block in enumerate(rooms) for piece in block]
+    for block, place in zip(drawn, places, strict=True):
+        if place is None:
+            continue
+        room, offset = place
+        assert offset % ALIGNMENT == 0
+        for piece in block:
+            assert 0 <= offset + piece.start <= offset + piece.stop <= max(one.stop for one in rooms[room])
+            for house, there, one in placed:
+                if house == room and one.first <= piece.last and piece.first <= one.last:
+                    assert (
+                        offset + piece.stop <= there + one.start or there + one.stop <= offset + piece.start
+                    )
+        placed += [(room, offset, piece) for piece in block]
+
+
+def test_a_block_lodges_where_it_fits_until_the_room_is_needed():
+    room = [Piece(0, 128, 4, 9)]
+    assert lodged([[Piece(0, 128, 0, 3)]], [room]) == [(0, 0)]
+    assert lodged([[Piece(0, 128, 0, 4)]], [room]) == [None]
+    assert lodged([[Piece(0, 129, 0, 3)]], [room]) == [None]
+    assert lodged([[Piece(0, 64, 0, 3)]] * 3, [room]) == [(0, 0), (0, 64), None]
+    assert lodged([[Piece(0, 128, 0, 1)], [Piece(0, 128, 2, 3)]], [room]) == [(0, 0), (0, 0)]

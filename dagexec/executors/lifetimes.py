@@ -4,6 +4,9 @@ A value needs its memory from the call that writes it to the last that reads it 
 write its result over an operand that nothing reads later. Where views of a value are slices of it, and where
 a value is joined from parts, each slice has a time of its own.
 
+A large value may also lie in the memory of a result that is not yet written, though that is another array in
+each run.
+
 What workers do in several lanes is not ordered in time: memory is used again only within a lane.
 """
 
@@ -13,22 +16,32 @@ from bisect import bisect_left
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 
 from dagexec.executors.observing import Key, Seen
 from dagexec.executors.parts import InPlace
-from dagexec.memory import Piece, laid_out, most_at_once
+from dagexec.memory import Piece, laid_out, lodged, most_at_once
 
 FOREVER = 2**62  # when a piece is read for the last time that keeps its place
 NEVER = -2  # when a value without bytes is read
+WORTH_SAVING = 0.1  # of the memory for results and all values in between
+BYTES_PER_USE = 8192  # are worth that a use of what moves is bound anew in each run, perhaps to a new view
+
+
+class Place(NamedTuple):
+    """Where a value begins: so many bytes after the beginning of the arena, or of a result."""
+
+    result: Key | None
+    offset: int
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Where each value begins that has memory of its own, the bytes in all, and how many live at once."""
+    """Where each value with memory of its own begins; the bytes of the arena, and how many live at once."""
 
-    offsets: dict[Key, int]
+    of: dict[Key, Place]
     nbytes: int
     at_once: int
 
@@ -59,26 +72,50 @@ def places_of(
     given: Sequence[Key],
     results: Sequence[Key],
     elsewhere: Collection[Key],
+    fresh: Sequence[Key],
     lane_of: Callable[[int], int],
 ) -> Places:
-    """Places for what is `given` before the first call, and for what the calls write, if not `elsewhere`."""
+    """Places for what is `given` before the first call, and for what the calls write, if not `elsewhere`.
+
+    `fresh` are the results that are new arrays in each run.
+    """
     values = _values(found, given, results, elsewhere, lane_of)
+    rooms = {key: values.pop(key) for key in fresh}
     first_there = _inherited(found, values)
     homes: dict[int | None, dict[Key, Sequence[Piece]]] = {}
     for key, value in values.items():
         if key not in first_there:
             homes.setdefault(value.home, {})[key] = _pieces(value.uses)
-    offsets: dict[Key, int] = {}
+    places: dict[Key, Place] = {}
     nbytes = at_once = 0
     for home, blocks in homes.items():
         if home is None:
             blocks = {key: _kept(block) for key, block in blocks.items()}
-        found_there, size = laid_out([*blocks.values()])
-        offsets |= {key: nbytes + offset for key, offset in zip(blocks, found_there)}
+        else:
+            there = {key: _pieces(room.uses) for key, room in rooms.items() if room.home == home}
+            places |= _guests(blocks, there, values)
+            blocks = {key: block for key, block in blocks.items() if key not in places}
+        offsets, size = laid_out([*blocks.values()])
+        places |= {key: Place(None, nbytes + offset) for key, offset in zip(blocks, offsets)}
         nbytes += size
         at_once += most_at_once([*blocks.values()])
-    offsets |= {key: offsets[first] for key, first in first_there.items()}
-    return Places(offsets, nbytes, at_once)
+    places |= {key: places[first] for key, first in first_there.items()}
+    return Places(places, nbytes, at_once)
+
+
+def _guests(
+    blocks: Mapping[Key, Sequence[Piece]],
+    rooms: Mapping[Key, Sequence[Piece]],
+    values: Mapping[Key, _Value],
+) -> dict[Key, Place]:
+    """The values that are to lie in results, and where; none if that saves little."""
+    worth = [key for key, block in blocks.items() if _may_move(block, len(values[key].uses))]
+    names, found = [*rooms], lodged([blocks[key] for key in worth], [*rooms.values()])
+    guests = {key: Place(names[at[0]], at[1]) for key, at in zip(worth, found) if at is not None}
+    before = most_at_once([*blocks.values()])
+    after = most_at_once([block for key, block in blocks.items() if key not in guests])
+    in_all = before + sum([block[-1].stop for block in rooms.values() if block])
+    return guests if before - after >= WORTH_SAVING * in_all else {}
 
 
 def _values(
@@ -166,6 +203,11 @@ def _pieces(uses: Sequence[tuple[int, int, int]]) -> list[Piece]:
             start = pieces.pop().start
         pieces.append(Piece(start, stop, *needed))
     return pieces
+
+
+def _may_move(block: Sequence[Piece], uses: int) -> bool:
+    """Is a value so large that it pays to bind its uses anew in each run? It must not be there before."""
+    return bool(block) and block[-1].stop >= BYTES_PER_USE * uses and block[0].first >= 0
 
 
 def _kept(block: Sequence[Piece]) -> list[Piece]:

@@ -21,14 +21,16 @@ there already:
 [array([8.3890561, 8.3890561, 8.3890561])]
 
 Only arguments, views of them, and results lie elsewhere in each run; the calls that read or write them are
-told before. Small arguments of which views are read are copied to the arena instead. Arguments must lie in
-memory as those that were observed (`fits`), so that the program computes what the plan does, bit for bit.
+told before. Small arguments of which views are read are copied to the arena instead; large values may lie in
+the memory of a result that is not yet written (lifetimes.py). Arguments must lie in memory as those that were
+observed (`fits`), so that the program computes what the plan does, bit for bit.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import starmap
 from operator import itemgetter, length_hint
 from typing import Any
@@ -39,7 +41,7 @@ from dagexec.collector import collector_paused
 from dagexec.executors.arena import address, private
 from dagexec.executors.arguments import LAYOUT, alike
 from dagexec.executors.calls import Call, Operand, UnforeseenError, View, calls_of
-from dagexec.executors.lifetimes import places_of
+from dagexec.executors.lifetimes import Place, places_of
 from dagexec.executors.observing import Key, Seen, sources_of
 from dagexec.executors.parts import in_place
 from dagexec.memory import ALIGNMENT
@@ -78,6 +80,11 @@ def _aligned(nbytes: int) -> np.ndarray[Any, Any]:
     room = np.empty(nbytes + ALIGNMENT, np.uint8)
     start = -room.ctypes.data % ALIGNMENT
     return room[start : start + nbytes]
+
+
+def _array_in(entry: Seen, offset: int, memory: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """An array like the one that was seen, in the memory of another."""
+    return np.ndarray(entry.shape, entry.dtype, memory, offset, entry.strides)
 
 
 def call_all(plan: Plan, calls: Sequence[Bound], tasks: Sequence[int], stop: Sequence[BaseException]) -> None:
@@ -121,23 +128,28 @@ class Program:
         copied = _copied_arguments(inputs, seen, views)
         self._through = {view.results[0][0] for view in views}
         self._through |= {part.whole[0] for part in found.parts.values()}
-        places = places_of(found, copied, plan.outputs, elsewhere - {*copied}, self._lane_of)
-        self._places, self.nbytes, self._at_once = places.offsets, places.nbytes, places.at_once
+        places = places_of(found, copied, plan.outputs, elsewhere - {*copied, *fresh}, fresh, self._lane_of)
+        self._places, self.nbytes, self._at_once = places.of, places.nbytes, places.at_once
         for key in found.parts:
             root = found.root(key)
-            self._places[key] = self._places[root.whole] + root.offset
+            result, offset = self._places[root.whole]
+            self._places[key] = Place(result, offset + root.offset)
         arena = _aligned(self.nbytes)
         self._arrays = constants
-        for key, offset in self._places.items():
-            entry = seen[key]
-            self._arrays[key] = np.ndarray(entry.shape, entry.dtype, arena, offset, entry.strides)
-        self._copies = [(self._arrays[key], self._number[key]) for key in copied]
         self._views: list[tuple[Callable[..., Any], int, bool]] = []
+        for key, place in self._places.items():
+            lies_in = partial(_array_in, seen[key], place.offset)
+            if place.result is None:
+                self._arrays[key] = lies_in(arena)
+            else:
+                self._views.append((lies_in, self._number[place.result], False))
+                self._number[key] = len(self._number)
+        self._copies = [(self._arrays[key], self._number[key]) for key in copied]
         for view in views:
             self._add_view(view, seen)
         self._moving: list[tuple[list[Any], int, int]] = []  # calls, which argument, which of what moves
         self._calls = [(call.function, self._bound(call.arguments)) for call in calls]
-        large = {number for key, number in self._number.items() if seen[key].nbytes > LARGE}
+        large = {number for key, number in self._number.items() if seen[seen[key].owner].nbytes > LARGE}
         self._large = [(call, position) for call, position, number in self._moving if number in large]
         self._takers = [self._taker(key, seen[key]) for key in plan.outputs]
 
@@ -238,9 +250,8 @@ class Program:
 
     def _place(self, task: int) -> str:
         key = (task, None)
-        if key in self._number:
-            return "a result"
-        if key not in self._places:
-            return "several places"
-        offset = self._places[key]
-        return f"bytes {offset} to {offset + self._arrays[key].nbytes}"
+        if key in self._places:
+            result, offset = self._places[key]
+            extent = f"bytes {offset} to {offset + self._plan.graph.nodes[task].spec.nbytes}"
+            return extent if result is None else f"{extent} of %{result[0]}"
+        return "a result" if key in self._number else "several places"

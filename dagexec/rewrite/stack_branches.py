@@ -54,7 +54,7 @@ JOINS = ("concat", "stack")
 @collector_paused()
 def stack_branches(graph: Graph) -> Graph:
     """The graph with nodes of the same kind, of small arrays, made one on a stack of them."""
-    places = Places()
+    places = Places(graph)
     stacks = _worthwhile(graph, alike(graph, LARGEST // 2), places)
     if not stacks:
         return graph

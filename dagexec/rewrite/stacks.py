@@ -7,7 +7,7 @@ of what does. Else they are joined, which copies them, unless the flat program c
 
 >>> import numpy as np, dagexec
 >>> graph = dagexec.trace(lambda x: x[0].T @ x[1].T)(np.ones((2, 3, 3)))
->>> Places().source(graph.outputs[0].inputs)
+>>> Places(graph).source(graph.outputs[0].inputs)
 Source(base=Slice(array=<x float64[2,3,3]>, axis=0, start=0, stop=2), views=(<permute_dims float64[3,3]>,))
 """
 
@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dagexec.graph import CONSTANT, INPUT, ITEM, Node
+from dagexec.graph import CONSTANT, INPUT, ITEM, Graph, Node
 from dagexec.plan import SECONDS_PER_BYTE, SECONDS_PER_CALL
 from dagexec.rewrite.joining import Slice, slice_of
 
@@ -63,8 +63,9 @@ class Source:
 class Places:
     """The members of stacks, in their order, and what is found there."""
 
-    def __init__(self) -> None:
+    def __init__(self, graph: Graph) -> None:
         self.stack_of: dict[Node, tuple[Stack, int]] = {}  # and the place in it
+        self._number = {node: number for number, node in enumerate(graph.nodes)}
         self._slices: dict[Node, Slice | None] = {}
 
     def add(self, stack: Stack) -> None:
@@ -96,14 +97,17 @@ class Places:
             views = (*views, first)
 
     def in_order(self, nodes: Sequence[Node]) -> Nodes:
-        """Nodes in the order in which operands of theirs lie in one array; else as they are."""
+        """Nodes in the order in which operands of theirs lie in one array; else in which these are computed.
+
+        So what is read in backward steps lies as the forward steps have left it.
+        """
         for operands in zip(*[node.inputs for node in nodes]):
             places = [place for node in operands if (place := self._place(node)) is not None]
             numbers = {number for _, number in places}
             if len(numbers) == len(nodes) and len({array for array, _ in places}) == 1:
                 number_of = {node: number for node, (_, number) in zip(nodes, places)}
                 return tuple(sorted(nodes, key=number_of.__getitem__))
-        return tuple(nodes)
+        return tuple(sorted(nodes, key=lambda node: [self._number[source] for source in node.inputs]))
 
     def _place(self, node: Node) -> tuple[Node | Stack, int] | None:
         """Which stack or array a node is a part of, and where."""

@@ -5,14 +5,17 @@ from __future__ import annotations
 import gc
 import sys
 import weakref
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import dagexec
 from dagexec import xp
+from dagexec.executors import lifetimes
 from dagexec.graphfile import load
 from dagexec.pytrees import flatten
 from tests.ops.cases import CASES
@@ -72,15 +75,25 @@ def test_memory_is_kept_while_a_view_that_runs_backwards_is_read():
     check(dagexec.trace(lambda x: np.concatenate([x, np.flip(np.sin(x))]) * 2)(x), x)
 
 
-@settings(max_examples=150)
-@given(programs())
-def test_random_programs_and_their_gradients(drawn):
+@contextmanager
+def lodging(always=True):
+    """Values lie in results that are not yet written wherever they can, however small they are."""
+    with pytest.MonkeyPatch.context() as patch:
+        if always:
+            patch.setattr(lifetimes, "BYTES_PER_USE", 0)
+            patch.setattr(lifetimes, "WORTH_SAVING", -1)
+        yield
+
+
+@settings(max_examples=200)
+@given(programs(), st.booleans())
+def test_random_programs_and_their_gradients(drawn, always):
     def loss(*arguments):
         return sum(np.sum(y) for y in drawn.run(*arguments))
 
-    graph = dagexec.trace(drawn.run)(*drawn.arguments)
-    check(graph, *drawn.arguments)
-    check(dagexec.trace(loss)(*drawn.arguments).backward(), *drawn.arguments)
+    with lodging(always):
+        check(dagexec.trace(drawn.run)(*drawn.arguments), *drawn.arguments)
+        check(dagexec.trace(loss)(*drawn.arguments).backward(), *drawn.arguments)
 
 
 @pytest.mark.parametrize("op", sorted(CASES))
@@ -161,6 +174,37 @@ def test_large_arguments_and_results_are_not_held():
     gc.collect()
     assert held() is None
     assert sys.getrefcount(result) == 2
+
+
+def towers(count, size):
+    """The gradients of towers of three products, and arguments."""
+
+    def loss(weights, xs):
+        return sum(np.sum(np.square(x @ a @ b @ c)) for x, (a, b, c) in zip(xs, weights))
+
+    random = np.random.default_rng(0)
+    weights = random.standard_normal((count, 3, size, size))
+    arguments = [list(tower) for tower in weights], list(random.standard_normal((count, size, size)))
+    return dagexec.trace(loss)(*arguments).backward(), arguments
+
+
+def test_large_values_lie_in_results_until_these_are_written():
+    graph, arguments = towers(4, 64)
+    compiled = check(graph, *arguments)
+    nbytes = 64 * 64 * 8
+    assert program(compiled).nbytes < 5 * nbytes  # 12 activations live at once
+    assert f"bytes 0 to {nbytes} of %" in compiled.source
+    result = compiled(*arguments)
+    assert all(leaf.base is None for leaf in flatten(result)[0] if leaf.shape)
+
+
+def test_what_lies_in_a_result_does_not_keep_it():
+    graph, arguments = towers(3, 64)
+    compiled = prepared(graph, *arguments)
+    held = [weakref.ref(leaf) for leaf in flatten(compiled(*arguments))[0] if leaf.shape]
+    gc.collect()
+    assert len(held) == 9
+    assert [ref() for ref in held] == [None] * 9
 
 
 def test_a_run_within_a_run_goes_its_own_way():
