@@ -3,7 +3,8 @@
 The parent gives the process its cores and its threads, as JAX reads both when it starts. Each workload's
 peers first make their first call, which is timed; then they take turns, in the time that the workload has.
 A turn is a burst: one call that is not counted, as the peer before has filled the caches, then some that
-are, of which the median counts. So a figure is a median of medians. A longer call is a turn by itself.
+are, of which the median counts. So a figure is a median of medians. A longer call is a turn by itself, on
+several threads with one before that is not counted.
 
 A row a peer goes to standard output, as a line of JSON, workload by workload. What compiles for too long
 cannot be stopped but with the process, so a line before says what has begun: the parent goes on without it.
@@ -20,11 +21,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from statistics import median
-from time import perf_counter, sleep
+from time import perf_counter, process_time, sleep
 from typing import Any
 
 import numpy as np
 import optree
+from threadpoolctl import threadpool_info
 
 from bench.autodiff.peers import NO_REWRITES, PEERS, NotApplicableError, Ready
 from bench.autodiff.scalars import LONGEST, MICRO, SCALAR_PEERS, SCALARS, Scalars
@@ -35,7 +37,8 @@ WARM_UP = 12  # calls: a flat program starts at the third, and auto may try each
 SLOW = 2.0  # seconds of warming up that are enough
 AT_LEAST = 3  # bursts, however slow; of calls so long that they need no other, one
 BURST = 0.02  # seconds
-PAUSE = 0.005  # seconds before a turn on several threads: those of the peer before go on spinning for a while
+PAUSE = 0.01  # seconds: two ticks of the clock by which Linux tells how long other threads have computed
+PAUSES = 50  # at most, before a turn
 GRACE = 5.0  # seconds after which a call that does not stop ends with the process
 BEGUN = "begun"  # the section of a line that is no result
 TURNS = "turns"  # what has begun after the first calls
@@ -49,7 +52,7 @@ class Job:
     """What to measure: workloads and peers by name, on so many threads.
 
     `seconds` are for the turns on a workload, `patience` is for a peer's first call. `lost` says for some
-    workloads which peers are left out, and why.
+    workloads which peers are left out, and why. `section` is that of the rows of arrays.
     """
 
     workloads: list[str]
@@ -59,6 +62,7 @@ class Job:
     rounds: int
     patience: float = 60.0
     lost: dict[str, dict[str, str]] = field(default_factory=dict)
+    section: str = "array"
 
 
 @dataclass
@@ -86,11 +90,12 @@ class Contestant:
 
 def measure(job: Job) -> Iterator[dict[str, Any]]:
     """The rows of all workloads, with lines of what has begun between them."""
+    process = {"threads": job.threads, "blas_threads": _blas_threads()}
     for name in job.workloads:
         if name in WORKLOADS:
             workload: Any = WORKLOADS[name]()
             contestants = list(_contestants(name, workload, PEERS, job))
-            about: dict[str, Any] = {"section": "array"}
+            about: dict[str, Any] = {"section": job.section}
         else:
             workload = SCALARS[name]()
             about = {"section": "scalar", "nodes": workload.nodes}
@@ -106,8 +111,14 @@ def measure(job: Job) -> Iterator[dict[str, Any]]:
         del results, expected
         _take_turns(contestants, job)
         for contestant in contestants:
-            yield contestant.row(**about, workload=name, threads=job.threads)
+            yield contestant.row(**about, **process, workload=name)
         del workload, contestants  # before the next ones are made
+
+
+def _blas_threads() -> int:
+    """How many threads NumPy's BLAS has in this process, before peers bring a BLAS of their own."""
+    counts = [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+    return max(counts, default=1)
 
 
 def _contestants(about: str, workload: Any, peers: Any, job: Job, nodes: int = 0) -> Iterator[Contestant]:
@@ -226,18 +237,27 @@ def _take_turns(contestants: list[Contestant], job: Job) -> None:
         gc.collect()
         for contestant in left:
             if job.threads > 1:
-                sleep(PAUSE)
-            _burst(contestant, job.seconds / len(playing))
+                _wait_for_threads()
+            _burst(contestant, job.seconds / len(playing), job.threads)
         rounds += 1
     gc.unfreeze()
 
 
-def _burst(contestant: Contestant, seconds: float) -> None:
+def _wait_for_threads() -> None:
+    """Wait until the threads of the turn before sleep: OpenBLAS's spin for 0.1 s, on cores others need."""
+    for _ in range(PAUSES):
+        before = process_time()
+        sleep(PAUSE)
+        if process_time() - before < PAUSE / 4:
+            return
+
+
+def _burst(contestant: Contestant, seconds: float, threads: int) -> None:
     """One turn; after the first it is known how many there are in so many seconds."""
     run, times = contestant.run, []
     try:
-        if contestant.calls > 1:
-            run()  # while the caches are filled again
+        if contestant.calls > 1 or threads > 1:
+            run()  # while the caches are filled again, and after a pause the cores wake up
         for _ in range(contestant.calls):
             start = perf_counter()
             run()

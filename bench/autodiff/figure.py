@@ -40,8 +40,9 @@ def draw(rows: Rows, path: str, machine: str) -> None:
             loc="left", x=-0.34, pad=18, fontweight="bold", fontsize=20,
         )  # fmt: skip
         figure.text(
-            0.01, 0.01, f"{machine}; float32, medians of interleaved rounds", fontsize=11, color="#555555"
-        )
+            0.01, 0.01, f"{machine}; float32, medians of interleaved rounds of all peers in one process",
+            fontsize=11, color="#555555",
+        )  # fmt: skip
         figure.tight_layout(rect=(0, 0.03, 1, 1))
         figure.savefig(path, dpi=120)
         plt.close(figure)

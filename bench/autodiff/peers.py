@@ -2,7 +2,7 @@
 
 A peer is a function `(workload, threads) -> Ready`: imports and the conversion of the data are no part of its
 first call, tracing and compiling are. Threads of PyTorch are set here; those of BLAS and of XLA, and where
-torch.compile keeps what it compiled, by the environment of the process (measuring.py).
+torch.compile keeps what it compiled, by the environment of the process (process.py).
 """
 
 from __future__ import annotations

@@ -14,6 +14,14 @@ from bench.autodiff.scalars import MICRO
 from bench.report import MARKS
 
 MEGA = 1e6
+SPREAD = "median ± half of the distance of the quartiles"
+PROCESSES = {  # by the section of their rows and their threads
+    ("array", 1): "one thread: a core; dagexec serial and its peers",
+    ("scalar", 1): "scalar graphs: a core; dagexec serial and its peers",
+    ("rewrite", 1): "rewrites: a core; dagexec serial, no peer is imported",
+    ("array", 2): "two threads, beside peers: two cores; dagexec auto and its peers",
+    ("choice", 2): "two threads, dagexec alone: two cores; auto and its choices, no peer is imported",
+}
 BUSY = 0.5  # processes that ran on average before anything was measured
 
 
@@ -30,11 +38,11 @@ def markdown(rows: Rows) -> str:
 def parts(rows: Rows) -> Iterator[Grid]:
     """A table for each part of what was measured."""
     one, two, scalars = (by_workload(rows, *key) for key in (("array", 1), ("array", 2), ("scalar", 1)))
-    rewrites, memory = (by_workload(rows, section) for section in ("rewrite", "memory"))
+    choices, rewrites, memory = (by_workload(rows, section) for section in ("choice", "rewrite", "memory"))
     yield _conditions(rows)
     if one:
         yield _by_peer(
-            "Value and gradients, ms, one thread, median ± half of the distance of the quartiles",
+            f"Value and gradients, ms, one thread, {SPREAD}",
             one,
             _milliseconds,
         )
@@ -44,12 +52,18 @@ def parts(rows: Rows) -> Iterator[Grid]:
         yield _by_peer("Scalar graphs, value and gradients, ns a node", scalars, _nanoseconds)
     if two:
         yield _by_peer(
-            "Value and gradients, ms, two threads, median ± half of the distance of the quartiles",
+            f"Value and gradients, ms, two threads, beside peers, {SPREAD}",
             two,
             _milliseconds,
         )
-        yield _choices(two)
-        yield _ratios("dagexec auto on two threads: times as fast as", _without_choices(two), by.DAGEXEC_AUTO)
+        yield _ratios("dagexec auto on two threads, beside peers: times as fast as", two, by.DAGEXEC_AUTO)
+    if choices:
+        yield _by_peer(
+            f"Value and gradients, ms, two threads, dagexec alone, {SPREAD}",
+            choices,
+            _milliseconds,
+        )
+        yield _choices(choices)
     if one | scalars:
         yield _by_peer("First call, s: trace, derive, rewrite, plan or compile, run", one | scalars, _first)
         yield _stages(one | scalars)
@@ -63,17 +77,21 @@ def parts(rows: Rows) -> Iterator[Grid]:
 
 
 def _conditions(rows: Rows) -> Grid:
-    """How many threads there were, and whether the machine had time."""
+    """In which processes, with how many threads there, and whether the machine had time."""
+    processes = {
+        (row["section"], row["threads"]): row["blas_threads"]
+        for row in rows
+        if (row["section"], row.get("threads")) in PROCESSES
+    }
+    where = [f"- {PROCESSES[key]}; BLAS threads there: {count}" for key, count in processes.items()]
     busy = [
         f"THE MACHINE IS BUSY, load {row['load']:.1f}: ratios mean little, on two threads nothing."
         for row in rows
         if row["section"] == "host" and row["load"] > BUSY
     ]
     dagexec = "dagexec is serial with one BLAS thread, unless auto, threads or BLAS threads are named."
-    title = (
-        "One thread: a process on one core, with one thread for BLAS, OpenMP, PyTorch and XLA; two: on two."
-    )
-    return Grid(title, notes=[dagexec, *busy])
+    title = "A process for each; BLAS, OpenMP, PyTorch and XLA have as many threads as it has cores"
+    return Grid(title, notes=[*where, dagexec, *busy])
 
 
 def _by_peer(title: str, cells: Cells, text: Callable[[Row], str]) -> Grid:
@@ -138,10 +156,6 @@ def _ratios(title: str, cells: Cells, ours: str) -> Grid:
     return Grid(title, list(known), lines)
 
 
-def _without_choices(cells: Cells) -> Cells:
-    return {name: {peer: row[peer] for peer in row if peer not in by.CHOICES} for name, row in cells.items()}
-
-
 def _choices(cells: Cells) -> Grid:
     """What auto gains over one thread, beside what it could have chosen."""
     lines = {}
@@ -150,7 +164,7 @@ def _choices(cells: Cells) -> Grid:
         best = share_of_the_best(row)
         lines[name] = [*gains, _times(best), row.get(by.DAGEXEC_AUTO, {}).get("chosen", "")]
     heads = ["BLAS threads", "workers", "workers on shards", "auto", "auto, of the best", "auto has chosen"]
-    return Grid("Two threads: times as fast as dagexec on one, in turns", heads, lines)
+    return Grid("Two threads, dagexec alone: times as fast as serial with one BLAS thread", heads, lines)
 
 
 def _stages(cells: Cells) -> Grid:

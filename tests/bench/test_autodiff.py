@@ -1,6 +1,7 @@
 """The benchmark of value and gradients: every peer computes the same, rows, demands, text, picture."""
 
 import json
+import subprocess
 import sys
 from functools import partial
 from importlib.util import find_spec
@@ -18,6 +19,7 @@ from bench.autodiff.demands import demands
 from bench.autodiff.process import Child
 from bench.autodiff.scalars import MICRO, SCALAR_PEERS, SCALARS
 from bench.autodiff.workloads import LSTM, WORKLOADS, Workload
+from dagexec.executors.blas import blas_threads
 
 TINY = {
     "tiny net": array.tiny_net,
@@ -143,12 +145,29 @@ def test_a_row_has_the_first_call_and_a_median_for_each_burst(small):
     for row in rows:
         assert (row["error"], len(row["seconds"]), row["first"] > 0) == (None, 4, True)
         assert row["difference"] < 1e-6
+        assert row["blas_threads"] == blas_threads()
     assert set(rows[0]["stages"]) == {"trace", "derive", "compile", "nodes"}
 
 
 def test_a_peer_that_is_slow_takes_fewer_turns(small):
     (row,) = rows_of(Job(["tiny net"], [by.DAGEXEC], 1, 0.0, 9))
     assert len(row["seconds"]) == child.AT_LEAST
+
+
+def test_a_turn_begins_when_the_threads_of_the_one_before_have_stopped_spinning(monkeypatch):
+    seconds, slept = iter([0.0, 0.012, 0.012, 0.016, 0.016, 0.0161]), []
+    monkeypatch.setattr(child, "process_time", lambda: next(seconds))
+    monkeypatch.setattr(child, "sleep", slept.append)
+    child._wait_for_threads()
+    assert slept == [child.PAUSE] * 3
+
+
+@pytest.mark.parametrize(("threads", "calls", "made"), [(1, 1, 1), (1, 4, 5), (2, 1, 2), (2, 4, 5)])
+def test_a_turn_has_a_call_that_is_not_counted_unless_it_is_one_long_call_on_one_thread(threads, calls, made):
+    runs = []
+    contestant = child.Contestant("peer", run=lambda: runs.append(1), calls=calls)
+    child._burst(contestant, 1.0, threads)
+    assert (len(runs), len(contestant.seconds)) == (made, 1)
 
 
 def failing(workload, threads):
@@ -214,6 +233,24 @@ def test_a_job_is_done_in_a_process_with_its_threads():
     assert (row["workload"], row["threads"], row["error"]) == ("tiny net 16-32-1, batch 4", 1, None)
     (lost,) = measuring.in_child(Job(["tiny net"], [], 10_000, 0.01, 3))
     assert (lost["section"], lost["error"]) == ("failure", "there are not 10000 cores")
+
+
+ALONE = """
+import json, sys
+from bench.autodiff.child import Job, measure
+from bench.autodiff.measuring import ALONE
+from bench.autodiff.workloads import FNN
+rows = [row for row in measure(Job([FNN], ALONE, 2, 0.0, 1, section="choice")) if row["section"] == "choice"]
+loaded = sorted({"autograd", "jax", "onnxruntime", "torch"} & set(sys.modules))
+print(json.dumps([{row["peer"]: row["error"] for row in rows}, loaded]))
+"""
+
+
+def test_what_auto_chooses_from_is_measured_without_a_peer():
+    found = subprocess.run([sys.executable, "-c", ALONE], capture_output=True, text=True, check=True)
+    errors, loaded = json.loads(found.stdout)
+    assert errors == dict.fromkeys((*by.CHOICES, by.DAGEXEC_AUTO))
+    assert loaded == []
 
 
 class Scripted:
@@ -291,7 +328,8 @@ def test_a_cold_start_says_where_its_time_goes(monkeypatch):
 def row(workload, peer, seconds, section="array", threads=1, **about):
     return {
         "section": section, "workload": workload, "peer": peer, "threads": threads, "seconds": [seconds] * 3,
-        "first": 100 * seconds, "warm_up": [seconds] * 5, "stages": {}, "error": None, "tasks": 1, **about,
+        "first": 100 * seconds, "warm_up": [seconds] * 5, "stages": {}, "error": None, "tasks": 1,
+        "blas_threads": threads, **about,
     }  # fmt: skip
 
 
@@ -305,8 +343,12 @@ MADE_UP = [
     row(LSTM, by.DAGEXEC, 1.0),
     row(LSTM, by.JAX, 0.5) | {"seconds": [], "error": "Boom: no"},
     *(
-        row(array.TOWERS, peer, seconds, threads=2)
+        row(array.TOWERS, peer, seconds, "choice", threads=2)
         for peer, seconds in ((by.DAGEXEC, 2.0), (by.DAGEXEC_AUTO, 1.5), (by.DAGEXEC_THREADS, 1.0))
+    ),
+    *(
+        row(array.TOWERS, peer, seconds, threads=2)
+        for peer, seconds in ((by.DAGEXEC_AUTO, 3.0), (by.TORCH, 2.4))
     ),
     row(
         "DAG of 10^5", by.DAGEXEC, 2.0, "scalar", nodes=10**8, first=3.0,
@@ -333,12 +375,29 @@ def test_a_demand_is_judged_by_the_worst_workload():
         ("scalars, DAGs of 10^5 and 10^6: ns a node", "≤ 30 ns", "20 ns (DAG of 10^5)", True),
         ("scalars, planning: µs a node", "≤ 1.5 µs", "0.005 µs (DAG of 10^5)", True),
         (
-            "two threads, auto: share of the speed of the best choice",
+            "two threads, alone, auto: share of the speed of the best choice",
             "≥ 0.95",
             f"0.667 ({array.TOWERS})",
             False,
         ),
-        ("two threads, towers: times as fast as dagexec", "≥ 1.9×", f"2× ({array.TOWERS})", True),
+        (
+            "two threads, alone, towers on workers: times as fast as dagexec",
+            "≥ 1.9×",
+            f"2× ({array.TOWERS})",
+            True,
+        ),
+        (
+            "two threads, alone, auto, all: times as fast as dagexec",
+            "≥ 0.97×",
+            f"1.33× ({array.TOWERS})",
+            True,
+        ),
+        (
+            "two threads, beside peers, towers: times as fast as PyTorch eager",
+            "≥ 1×",
+            f"0.8× ({array.TOWERS})",
+            False,
+        ),
         ("memory, arrays at the peak of a step: times PyTorch's", "≤ 1×", "1.5× (FNN)", False),
         ("memory, growth of the process: times PyTorch's", "≤ 1×", "0.5× (FNN)", True),
         ("cold start of an RNN of 1,000 steps", "≤ 3 s", "3.5 s (20,000 nodes)", False),
@@ -350,7 +409,10 @@ def test_the_table_has_a_part_for_all_that_was_measured():
     text = report.table(MADE_UP)
     for part in (
         "ms, one thread",
-        "ms, two threads",
+        "two threads, dagexec alone: two cores; auto and its choices, no peer is imported; "
+        "BLAS threads there: 2",
+        "ms, two threads, beside peers",
+        "ms, two threads, dagexec alone",
         "ns a node",
         "First call",
         "What each rewrite gains",
@@ -437,9 +499,10 @@ def asked(monkeypatch):
 def test_the_whole_run_has_each_workload_on_one_thread_and_on_two(asked):
     jobs, memory = asked
     list(measuring.measure())
-    one, two, numbers, rewrites = jobs
-    assert (one.threads, two.threads) == (1, 2)
-    assert one.workloads == two.workloads == list(array.CHOSEN)
+    one, two, alone, numbers, rewrites = jobs
+    assert (one.threads, two.threads, alone.threads) == (1, 2, 2)
+    assert one.workloads == two.workloads == alone.workloads == list(array.CHOSEN)
+    assert [job.section for job in jobs] == ["array", "array", "choice", "array", "rewrite"]
     assert numbers.workloads == list(SCALARS)
     assert set(rewrites.workloads) < set(array.CHOSEN)
     assert {name for _, name in filter(None, memory)} == set(array.CHOSEN)
@@ -463,6 +526,7 @@ def test_a_part_can_be_measured_by_its_name(asked):
     list(measuring.measure_only("LeNet"))
     assert [(job.workloads, job.threads) for job in jobs] == [
         ([array.LENET], 1),
+        ([array.LENET], 2),
         ([array.LENET], 2),
         ([array.LENET], 1),
     ]
