@@ -1,6 +1,6 @@
-/** Bundles src/ into dagexec/page/assets: page.js, page.css, page.html, and the licences of what is bundled. */
+/** Bundles src/ into dagexec/page/assets: page.js, page.css, and the licence of what is bundled. */
 import { build } from "esbuild";
-import { copyFile, mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { readFile, stat, writeFile } from "node:fs/promises";
 
 const ASSETS = new URL("../dagexec/page/assets/", import.meta.url).pathname;
 const LARGEST = 1.8e6; // bytes of page.js, so that a page stays under 3 MB
@@ -10,7 +10,6 @@ licence below. That contains Graphviz, compiled to WebAssembly, under the Eclips
 
 `;
 
-await mkdir(ASSETS, { recursive: true });
 await build({
   entryPoints: { page: "src/main.js" },
   outdir: ASSETS,
@@ -22,8 +21,6 @@ await build({
   legalComments: "none", // they stand in the licence file
 });
 await build({ entryPoints: ["src/page.css"], outdir: ASSETS, bundle: true, minify: true });
-await copyFile("src/page.html", ASSETS + "page.html");
-await copyFile("LICENSE.graphviz.txt", ASSETS + "LICENSE.graphviz.txt");
 const licence = await readFile("node_modules/@hpcc-js/wasm-graphviz/LICENSE", "utf8");
 await writeFile(ASSETS + "LICENSE.wasm-graphviz.txt", PREFACE + licence);
 

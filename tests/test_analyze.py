@@ -26,14 +26,6 @@ FILES = {
 }
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    for name, text in FILES.items():
-        (tmp_path / f"{name}.py").write_text(f"import numpy as np\n{text}\n")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def call(command):
     result = CliRunner().invoke(main, command.split())
     assert result.exit_code == 0, result.stderr

@@ -55,15 +55,6 @@ FILES = {
 }
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    """The current directory, with the files above."""
-    for name, text in FILES.items():
-        (tmp_path / f"{name}.py").write_text(f"import numpy as np\n{text}\n")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def call(*args):
     """The result of a command that is expected to end well."""
     result = CliRunner().invoke(main, [str(arg) for arg in args])
