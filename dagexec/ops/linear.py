@@ -18,6 +18,8 @@ from dagexec.ops.batched import Flags, in_line, inner_ndim
 from dagexec.ops.elementwise import ufunc_dtype
 from dagexec.ops.table import Rule, broadcast_shapes, declare
 
+SMALL = 2**17  # multiplications
+
 
 def _matmul_spec(a: Spec, b: Spec) -> Spec:
     if not a.shape or not b.shape:
@@ -57,6 +59,21 @@ def _matmul_vjp_b(xp: Any, g: Any, y: Any, a: Any, b: Any) -> Any:
     return result[..., 0] if b.ndim == 1 else result
 
 
+def _is_small(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
+    """Does the product of matrices of these shapes take NumPy less time than the call of `matmul`?"""
+    return len(a) == len(b) == 2 and a[0] * a[1] * b[1] <= SMALL
+
+
+def _product(a: Any, b: Any) -> Any:
+    """NumPy's product of matrices: `dot` takes half a microsecond less to call, but tells of no overflow."""
+    return np.dot(a, b) if _is_small(a.shape, b.shape) else np.matmul(a, b)
+
+
+def _product_into(inputs: Any, out: Any) -> Any:
+    a, b = inputs
+    return [(np.dot if _is_small(a.shape, b.shape) else np.matmul, (a, b, out))]
+
+
 def _matmul_batch(xp: Any, again: Any, size: int, batched: Flags, a: Any, b: Any) -> Any:
     ndims = tuple(map(inner_ndim, (a, b), batched))
     if batched == (False, True) and ndims[1] == 1 and ndims[0] <= 2:  # many vectors are one matrix
@@ -76,11 +93,11 @@ declare(
     Op(
         "matmul",
         _matmul_spec,
-        lambda xp: xp.matmul,
+        lambda xp: _product if xp is np else xp.matmul,
         (_matmul_vjp_a, _matmul_vjp_b),
         _matmul_batch,
         cost=lambda out, a, b: 2.0 * out.size * a.shape[-1],
-        into=lambda inputs, out: [(np.matmul, (*inputs, out))],
+        into=_product_into,
         family="linear",
         onnx="MatMul",
         doc="matrix product over the last two axes, batched over the others",

@@ -188,6 +188,16 @@ def towers(count, size):
     return dagexec.trace(loss)(*arguments).backward(), arguments
 
 
+@pytest.mark.parametrize("dtype", ["bool", "int32", "float16", "float32", "complex128"])
+@pytest.mark.parametrize("shape", [(1, 7, 1), (3, 0, 4), (50, 51, 50), (51, 52, 53)])
+def test_products_by_dot_and_by_matmul(shape, dtype):
+    m, k, n = shape
+    random = np.random.default_rng(0)
+    x, y = (random.integers(0, 3, size).astype(dtype) for size in ((m, k), (n, k)))
+    check(dagexec.trace(lambda x, y: (x @ y.T, (y @ x.T)[::-1]))(x, y), x, y)
+    assert np.array_equal(dagexec.run(dagexec.trace(lambda x, y: x @ y.T)(x, y), x, y), x @ y.T)
+
+
 def test_large_values_lie_in_results_until_these_are_written():
     graph, arguments = towers(4, 64)
     compiled = check(graph, *arguments)
