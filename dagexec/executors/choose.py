@@ -29,6 +29,8 @@ BLAS_HAND_OVER = 40e-6
 # What must be gained, by the estimates, for anything but one worker; and by workers over BLAS threads, which
 # lose less where a core is not at hand at once.
 WORTH_CHOOSING = 0.9
+# A convolution with so many channels in its result multiplies for longer than it gathers columns.
+MANY_CHANNELS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +91,8 @@ def _in_shards(plan: Plan, workers: int) -> Plan | None:
 
 
 def _gathers(node: Node) -> bool:
-    """Does a node copy as much as it multiplies? In shards, or with BLAS threads, that takes as long."""
-    return node.op.name == "convolution"
+    """Does a node copy more than it multiplies? In shards, or with BLAS threads, that takes as long."""
+    return node.op.name == "convolution" and node.spec.shape[1] < MANY_CHANNELS
 
 
 def _seconds_on(plan: Plan, workers: int) -> float:

@@ -68,12 +68,15 @@ class Serial:
             self._alone.release()
 
     def _becoming(self, values: list[Any], stop: list[BaseException]) -> list[Any]:
-        """Run one of the first times, from which the program is made; later, one that it does not fit."""
+        """Run one of the first times, from which the program is made; later by it, if it fits."""
         self._runs += 1
+        arguments = [values[slot] for slot in self.plan.inputs]
         if self._runs <= OBSERVED:
             self.program = scalar_program_of(self.plan, often=self._runs == OBSERVED)
             if self.program is not None:
-                return unless_stopped(stop, self.program, [values[slot] for slot in self.plan.inputs])
+                return unless_stopped(stop, self.program, arguments)
+        if self.program is not None and self.program.fits(arguments):
+            return unless_stopped(stop, self.program, arguments)
         if self._runs != OBSERVED:
             run_steps(self.plan, self._steps, values, stop)
             return self.plan.results(values)

@@ -7,10 +7,11 @@ import pytest
 
 import dagexec
 from dagexec.coarsen import coarsen
-from dagexec.executors import measured
+from dagexec.executors import measured, serial
 from dagexec.executors.choose import choose
 from dagexec.executors.measured import TRIALS, Measured
 from dagexec.executors.serial import OBSERVED
+from dagexec.nn import conv2d
 from tests.rewrite.comparing import assert_same_bits
 
 
@@ -60,6 +61,13 @@ def test_blas_threads_are_preferred_where_shards_gain_little_more():
     assert (choice.executor, choice.blas_threads) == ("serial", 2)
     estimates = dict(re.findall("(with 2 BLAS threads|2 shards) ([0-9.]+)", choice.reasons[0]))
     assert float(estimates["2 shards"]) < float(estimates["with 2 BLAS threads"])
+
+
+@pytest.mark.parametrize(("channels", "gains"), [(8, False), (64, True)])
+def test_convolutions_gain_by_blas_threads_where_they_multiply_more_than_they_gather(channels, gains):
+    params = {"weights": ones(channels, channels, 3, 3), "bias": ones(channels)}
+    choice, _ = chosen(lambda params, x: conv2d(params, x), params, ones(16, channels, 32, 32))
+    assert (choice.executor, choice.blas_threads) == ("serial", 2 if gains else 1)
 
 
 def test_one_task_is_cut_as_well():
@@ -129,4 +137,20 @@ def test_the_faster_one_stays_and_the_other_is_let_go(monkeypatch, faster):
         both(plan.values([x, x]), None, [])
     assert both.chosen == faster
     assert list(both._candidates) == [faster]
+    both.close()
+
+
+def test_serial_trials_are_of_the_flat_program(monkeypatch):
+    x = ones(300, 300)
+    plan = dagexec.plan(dagexec.trace(towers)(x, x))
+    both = Measured(plan, coarsen(plan), 2)
+    for _ in range(2 * OBSERVED):
+        both(plan.values([x, x]), None, [])
+
+    def fail(*_):
+        raise AssertionError("run step by step")
+
+    monkeypatch.setattr(serial, "run_steps", fail)
+    for _ in range(2 * TRIALS + 2):
+        both(plan.values([x, x]), None, [])
     both.close()
