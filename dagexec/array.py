@@ -162,7 +162,7 @@ def record(op: Op, operands: Sequence[Any], params: Any = NO_PARAMS) -> Any:
         spec = op.infer(*specs, **params)
     except (ValueError, TypeError, IndexError) as error:
         raise placed(error, f"{op.name} of {' and '.join(map(str, specs))}", trace.where) from None
-    if spec.__class__ is Spec and spec.shape == () and all(is_scalar_constant(node) for node in nodes):
+    if spec.__class__ is Spec and spec.shape == () and all(map(is_scalar_constant, nodes)):
         return Array(trace.constant(op.kernel(np, **params)(*[node.params["value"] for node in nodes])))
     node = trace.add(op, nodes, params, spec)
     if spec.__class__ is Spec:

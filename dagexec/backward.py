@@ -90,7 +90,7 @@ def _depending_on(wrt: Sequence[Node], nodes: Sequence[Node]) -> set[Node]:
     active = set(wrt)
     for node in nodes:
         flows = node.op is ITEM or node.op.vjp
-        if flows and node not in active and any(source in active for source in node.inputs):
+        if flows and node not in active and not active.isdisjoint(node.inputs):
             specs = node.spec if isinstance(node.spec, tuple) else (node.spec,)
             if any(spec.dtype.kind in "fc" for spec in specs):
                 active.add(node)

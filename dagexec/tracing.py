@@ -108,10 +108,11 @@ def finish(
     known = set(trace.nodes)
     source_of: dict[Node, Node] = {}
     for node in trace.nodes:
-        if not source_of.keys().isdisjoint(node.inputs):
-            node.inputs = tuple(source_of.get(source, source) for source in node.inputs)
-        if node.grad_of in source_of:
-            node.grad_of = source_of[node.grad_of]
+        if source_of:
+            if not source_of.keys().isdisjoint(node.inputs):
+                node.inputs = tuple(source_of.get(source, source) for source in node.inputs)
+            if node.grad_of in source_of:
+                node.grad_of = source_of[node.grad_of]
         if node.op is ALIAS:
             source_of[node] = node.inputs[0]
         if not known.issuperset(node.inputs):
