@@ -113,13 +113,13 @@ def measured_costs(
 ) -> tuple[Plan, list[float]]:
     """The plan of a graph as it is run on one worker, and for each task the median of its seconds in `rounds`
     recorded runs, after one that does not count."""
-    with compile(graph, "serial", events=True) as recorded:
-        recorded(*args)
+    with compile(graph, "serial", events=True) as compiled:
+        compiled(*args)
         runs = []
         for _ in range(rounds):
-            runs.append(measured_seconds(recorded.plan, recorded(*args)[1]))
+            runs.append(measured_seconds(compiled.plan, compiled(*args)[1]))
             on_round()
-        return recorded.plan, [median(seconds) for seconds in zip(*runs)]
+        return compiled.plan, [median(seconds) for seconds in zip(*runs)]
 
 
 class Recorded(NamedTuple):

@@ -112,6 +112,8 @@ def _guests(
     worth = [key for key, block in blocks.items() if _may_move(block, len(values[key].uses))]
     names, found = [*rooms], lodged([blocks[key] for key in worth], [*rooms.values()])
     guests = {key: Place(names[at[0]], at[1]) for key, at in zip(worth, found) if at is not None}
+    if not guests:
+        return guests
     before = most_at_once([*blocks.values()])
     after = most_at_once([block for key, block in blocks.items() if key not in guests])
     in_all = before + sum([block[-1].stop for block in rooms.values() if block])

@@ -61,7 +61,7 @@ LONGEST = 80  # characters of what stands where it is read: parentheses must not
 
 def python_lines(scalars: Scalars, groups: Sequence[Group], results: Sequence[int]) -> list[str]:
     """The lines for Python's numbers, group by group; the last returns the results, given by their ids."""
-    once = _read_once(scalars, results)
+    once = _read_once(scalars, groups, results)
     inlined: dict[int, str] = {}
     lines: list[str] = []
 
@@ -76,12 +76,13 @@ def python_lines(scalars: Scalars, groups: Sequence[Group], results: Sequence[in
     for group in groups:
         tasks = group.ids.tolist()
         rows = [ids.tolist() for ids in group.operands]
+        form, function = form_of(scalars, tasks[0]), function_name(scalars, scalars.kind[tasks[0]])
         if is_one_call(scalars, group):
             names, operands = ", ".join(map(name_of, tasks)), ", ".join(map(operand, range(len(rows)), rows))
-            lines.append(f"{names} = {function_name(scalars, scalars.kind[tasks[0]])}({operands}).tolist()")
+            lines.append(f"{names} = {function}({operands}).tolist()")
             continue
         for task, *ids in zip(tasks, *rows):
-            text = _expression(scalars, task, map(text_of, ids), ".item()")
+            text = _expression(form, function, map(text_of, ids), ".item()")
             if task in once and len(text) <= LONGEST:
                 inlined[task] = text
             else:
@@ -91,10 +92,11 @@ def python_lines(scalars: Scalars, groups: Sequence[Group], results: Sequence[in
 
 def numpy_lines(scalars: Scalars, results: Sequence[int]) -> list[str]:
     """The lines for NumPy's numbers, one for each task in their order; the last returns the results."""
-    lines = [
-        f"{name_of(task)} = {_expression(scalars, task, map(name_of, scalars.operands_of(task)), '[()]')}"
-        for task in scalars.tasks.tolist()
-    ]
+    lines = []
+    for task in scalars.tasks.tolist():
+        form, function = form_of(scalars, task), function_name(scalars, scalars.kind[task])
+        text = _expression(form, function, map(name_of, scalars.operands_of(task)), "[()]")
+        lines.append(f"{name_of(task)} = {text}")
     return [*lines, f"return {', '.join(map(name_of, results))},"]
 
 
@@ -123,19 +125,18 @@ def form_of(scalars: Scalars, task: int) -> str | None:
     return FORMS[dtypes[0].kind].get(name) if len(set(dtypes)) == 1 else None
 
 
-def _expression(scalars: Scalars, task: int, operands: Iterable[str], ending: str) -> str:
-    """What computes a number; where NumPy does, it ends with `ending`."""
-    form = form_of(scalars, task)
+def _expression(form: str | None, function: str, operands: Iterable[str], ending: str) -> str:
+    """What computes a number: by its form, else by its function, and then it ends with `ending`."""
     if form is not None:
         return form.format(*[f"({text})" if " " in text else text for text in operands])
-    return f"{function_name(scalars, scalars.kind[task])}({', '.join(operands)}){ending}"
+    return f"{function}({', '.join(operands)}){ending}"
 
 
-def _read_once(scalars: Scalars, results: Sequence[int]) -> set[int]:
+def _read_once(scalars: Scalars, groups: Sequence[Group], results: Sequence[int]) -> set[int]:
     """The numbers that are read once, and always."""
     reads = Counter(results)
-    for task in scalars.tasks.tolist():
-        times = 2 if "{0}" in (form_of(scalars, task) or "") else 1
-        for one in scalars.operands_of(task):
-            reads[one] += times
+    for group in groups:
+        times = 2 if "{0}" in (form_of(scalars, group.ids[0]) or "") else 1
+        for ids in group.operands:
+            reads.update(ids.tolist() * times)
     return {one for one, times in reads.items() if times == 1}
