@@ -139,6 +139,12 @@ def _loaded(path: Path, name: str) -> dict[str, Any]:
         raise click.UsageError(f"cannot read {path}: {error}") from None
     if not isinstance(found, dict) or found.get("benchmark") != name or "machine_line" not in found:
         raise click.UsageError(f"{path} has no figures of {name}: python -m bench {name} --save writes them")
+    try:
+        BENCHMARKS[name].table(found["rows"])
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise click.UsageError(
+            f"{path} has figures of {name}, but not as this version saves them: measure again"
+        ) from None
     return found
 
 

@@ -18,7 +18,7 @@ from dagexec.ops.batched import Flags, in_line, inner_ndim
 from dagexec.ops.elementwise import ufunc_dtype
 from dagexec.ops.table import Rule, broadcast_shapes, declare
 
-SMALL = 2**17  # multiplications
+SMALL = 2**17  # multiplications, which take a few microseconds
 
 
 def _matmul_spec(a: Spec, b: Spec) -> Spec:
@@ -60,12 +60,12 @@ def _matmul_vjp_b(xp: Any, g: Any, y: Any, a: Any, b: Any) -> Any:
 
 
 def _is_small(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
-    """Does the product of matrices of these shapes take NumPy less time than the call of `matmul`?"""
+    """Are these matrices so small that what it takes to call NumPy counts?"""
     return len(a) == len(b) == 2 and a[0] * a[1] * b[1] <= SMALL
 
 
 def _product(a: Any, b: Any) -> Any:
-    """NumPy's product of matrices: `dot` takes half a microsecond less to call, but tells of no overflow."""
+    """NumPy's product of matrices; to call `dot` takes half a microsecond less than `matmul`."""
     return np.dot(a, b) if _is_small(a.shape, b.shape) else np.matmul(a, b)
 
 

@@ -471,6 +471,15 @@ def test_a_file_that_is_no_figures_is_refused(tmp_path, text):
     assert f"{file}" in result.stderr
 
 
+def test_figures_of_another_version_are_to_be_measured_again(tmp_path):
+    file = tmp_path / "figures.json"
+    older = [{key: value for key, value in row.items() if key != "blas_threads"} for row in MADE_UP]
+    file.write_text(json.dumps({"benchmark": "autodiff", "machine_line": "", "rows": older}))
+    result = run("--from", file)
+    assert result.exit_code == 2
+    assert "measure again" in result.stderr
+
+
 def test_a_table_has_its_columns_below_each_other():
     made = grid.Grid("Times", ["a", "bcd"], {"small": ["1.25", "2"], "larger": ["", "33.5"]}, ["Notes."])
     assert made.text().splitlines() == [
