@@ -77,14 +77,14 @@ def lodged(blocks: Sequence[Block], rooms: Sequence[Block]) -> list[tuple[int, i
     [(0, 0), None]
     """
     found: list[tuple[int, int] | None] = [None] * len(blocks)
-    sizes, guests = [_size(room) for room in rooms], [_columns(room) for room in rooms]
-    first_free = sorted(range(len(rooms)), key=lambda room: _first(rooms[room]))
+    guests, sizes, needed = [*map(_columns, rooms)], [*map(_size, rooms)], [*map(_first, rooms)]
+    first_free = sorted(range(len(rooms)), key=needed.__getitem__)
     for number in _largest_first(blocks):
-        pieces = _columns(blocks[number])
+        pieces, size, last = _columns(blocks[number]), _size(blocks[number]), _last(blocks[number])
         for room in first_free:
-            if _last(blocks[number]) < _first(rooms[room]):
+            if last < needed[room] and size <= sizes[room]:
                 offset = _lowest(pieces, guests[room])
-                if offset + _size(blocks[number]) <= sizes[room]:
+                if offset + size <= sizes[room]:
                     guests[room] = np.hstack([guests[room], pieces + [[offset], [offset], [0], [0]]])
                     found[number] = room, offset
                     break
